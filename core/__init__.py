@@ -1,0 +1,1 @@
+"""The engine of Compression Studio: everything that needs no window."""

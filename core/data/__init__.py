@@ -1,0 +1,1 @@
+"""Tasks: data sets, their splits and preprocessing, in memory."""

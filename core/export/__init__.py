@@ -1,0 +1,1 @@
+"""Writing models so that they can be read again."""

@@ -1,0 +1,51 @@
+"""A model that is open for inspection: its description and its weights as numpy arrays, without torch."""
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.models.description import ModelDescription
+
+Array = NDArray[Any]
+
+
+class OpenedModel:
+    """What the window shows. Immutable to its readers; weights are read on demand and from any thread.
+
+    Args:
+        description: names, shapes, totals.
+        read: gives the array of a tensor by its (cleaned) name; called with a lock held, so it may seek in a file.
+    """
+
+    def __init__(self, description: ModelDescription, read: Callable[[str], Array]) -> None:
+        self.description = description
+        self._read = read
+        self._lock = threading.Lock()
+
+    def weight(self, layer_name: str) -> Array:
+        """The weight of a layer, in the layer's shape, read-only; bf16 and fp8 come as float32.
+
+        Raises:
+            KeyError: if there is no such layer.
+            StudioError: if the file can no longer be read.
+        """
+        return self.tensor(self.description.layer(layer_name).weight_name)
+
+    def tensor(self, name: str) -> Array:
+        """Any tensor by its (cleaned) name, read-only.
+
+        Raises:
+            StudioError: if the file can no longer be read.
+        """
+        with self._lock:
+            array = self._read(name)
+        array.flags.writeable = False
+        return array
+
+
+def from_arrays(description: ModelDescription, arrays: Mapping[str, Array]) -> OpenedModel:
+    """An opened model whose tensors are already in memory; the arrays are viewed, not copied."""
+    return OpenedModel(description, lambda name: arrays[name].view())

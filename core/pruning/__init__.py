@@ -1,0 +1,1 @@
+"""Weight pruning: masks, criteria and the step that applies them."""

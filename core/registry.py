@@ -1,0 +1,67 @@
+"""Which steps there are, and which function carries each one out.
+
+Functions are named by import path and loaded on first use, so that recipes can be read, edited and checked before
+torch is imported. Adding a method is one line in `STEPS`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from core.steps import FineTuneSettings, PruneSettings, StepSettings
+
+if TYPE_CHECKING:
+    from core.job import JobContext
+    from core.run_state import RunState
+
+    StepFunction = Callable[[Any, RunState, JobContext], None]
+    WorkFunction = Callable[[Any, RunState], float]
+
+
+@dataclass(frozen=True)
+class StepDefinition:
+    """One kind of step.
+
+    Attributes:
+        settings: the settings class; its `step` literal names the kind in recipes.
+        function: "module:name" of `(settings, state, context) -> None`, which changes `state` in place.
+        work: "module:name" of `(settings, state) -> float`, the step's cost in forward passes of one example.
+    """
+
+    settings: type[StepSettings]
+    function: str
+    work: str
+
+    @property
+    def kind(self) -> str:
+        """The name of the step in recipes."""
+        return str(self.settings.model_fields["step"].default)
+
+    def load(self) -> "StepFunction":
+        """The function that carries the step out (imports torch)."""
+        function: StepFunction = _load(self.function)
+        return function
+
+    def load_work(self) -> "WorkFunction":
+        """The function that estimates the step's work (imports torch)."""
+        function: WorkFunction = _load(self.work)
+        return function
+
+
+STEPS: tuple[StepDefinition, ...] = (
+    StepDefinition(PruneSettings, "core.pruning.step:prune", "core.pruning.step:prune_work"),
+    StepDefinition(FineTuneSettings, "core.training.step:fine_tune", "core.training.step:fine_tune_work"),
+)
+
+STEP_KINDS: dict[str, StepDefinition] = {definition.kind: definition for definition in STEPS}
+
+
+def definition_of(settings: StepSettings) -> StepDefinition:
+    """The definition that belongs to a step's settings."""
+    return STEP_KINDS[settings.step]
+
+
+def _load(path: str) -> Any:
+    module, name = path.split(":")
+    return getattr(import_module(module), name)

@@ -1,0 +1,1 @@
+"""The window of Compression Studio: everything that the user sees and clicks."""

@@ -1,0 +1,1 @@
+"""Worker threads and the bridge that brings their events to the window."""

@@ -1,0 +1,1 @@
+"""Widgets: layout and intents, no decisions."""
