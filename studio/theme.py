@@ -5,6 +5,8 @@ Contrast of text on its background is at least 4.5:1 (a test computes it). No co
 
 from dataclasses import dataclass
 
+from PySide6.QtCore import QObject, Signal
+
 SPACE = 8
 """The grid in pixels: margins and gaps are multiples (or halves) of it."""
 
@@ -77,3 +79,26 @@ DARK = Tokens(
     hole="#1c2026",
     series=("#56B4E9", "#E69F00", "#2FBF94", "#FF7A33", "#7FA8FF", "#E095BF", "#F0E442"),
 )
+
+
+class _ThemeEvents(QObject):
+    changed = Signal(object)  # Tokens
+
+
+events = _ThemeEvents()
+"""Emits `changed` after another scheme took effect; plots and painted widgets restyle themselves on it."""
+
+_current = LIGHT
+
+
+def tokens() -> Tokens:
+    """The scheme in force."""
+    return _current
+
+
+def use(scheme: Tokens) -> None:
+    """Put another scheme in force and tell everybody."""
+    global _current
+    if scheme != _current:
+        _current = scheme
+        events.changed.emit(scheme)
