@@ -1,0 +1,101 @@
+"""What every test of the window gets: no screen, no trace of the user's settings, and nothing left behind."""
+
+import os
+
+# Before any Qt object exists: tests need no screen, and torch (where a test imports it) must not spin.
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import gc
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QMessageLogContext, QtMsgType, qInstallMessageHandler
+from pytestqt.qtbot import QtBot
+
+from studio.jobs.background import Background
+from studio.jobs.mailbox import Mailbox
+from studio.state import AppState
+
+# Complaints of the screenless platform about itself.
+PLATFORM_NOISE = (
+    "This plugin does not support",
+    "Unable to open monitor interface",
+    "Populating font family",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # pytest-qt only collects Qt's messages; `no_qt_warnings` below fails on them instead.
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker("no_qt_log")
+
+
+@pytest.fixture(autouse=True)
+def no_qt_warnings() -> Iterator[None]:
+    """Fail the test on any warning of Qt."""
+    seen: list[str] = []
+
+    def note(kind: QtMsgType, _context: QMessageLogContext, text: str) -> None:
+        harmless = kind in (QtMsgType.QtDebugMsg, QtMsgType.QtInfoMsg)
+        if not harmless and not text.startswith(PLATFORM_NOISE):
+            seen.append(text)
+
+    previous = qInstallMessageHandler(note)
+    yield
+    qInstallMessageHandler(previous)
+    assert not seen, f"Qt warned: {seen}"
+
+
+@pytest.fixture(autouse=True)
+def no_threads_left() -> Iterator[None]:
+    """Fail the test if a thread that it started is still running at its end."""
+    before = set(threading.enumerate())
+    yield
+    gc.collect()
+    deadline = time.monotonic() + 5
+    while (left := [t for t in threading.enumerate() if t not in before and not _pool(t)]) and (
+        time.monotonic() < deadline
+    ):
+        time.sleep(0.01)
+    assert not left, f"threads left running: {[thread.name for thread in left]}"
+
+
+def _pool(thread: threading.Thread) -> bool:
+    # Libraries keep pools for the life of the process; ours never carry such names.
+    return thread.name.startswith(("ThreadPoolExecutor", "asyncio_", "pytest_", "Dummy-"))
+
+
+@pytest.fixture(autouse=True)
+def profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A fresh folder for settings and history; the user's own folders are out of reach."""
+    folder = tmp_path / "profile"
+    for variable in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "APPDATA", "LOCALAPPDATA"):
+        monkeypatch.setenv(variable, str(tmp_path / "user"))
+    return folder
+
+
+@pytest.fixture
+def state(qtbot: QtBot) -> AppState:
+    """An empty application state."""
+    return AppState()
+
+
+@pytest.fixture
+def mailbox(qtbot: QtBot) -> Iterator[Mailbox]:
+    """A mailbox that delivers on the test's thread."""
+    box = Mailbox()
+    yield box
+    box.close()
+
+
+@pytest.fixture
+def background(mailbox: Mailbox) -> Iterator[Background]:
+    """Two worker threads, joined at the end."""
+    workers = Background(mailbox)
+    yield workers
+    workers.close()
