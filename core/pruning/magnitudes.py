@@ -1,0 +1,376 @@
+"""Which weights magnitude pruning takes: exact thresholds without sorting, shared by window and engine.
+
+The k-th smallest magnitude is found by radix selection on the bits of the floats: without its sign, a float32
+read as an integer orders like its magnitude. One pass counts the upper 16 bits of every weight; a second pass
+counts the lower 16 bits inside the one bucket that holds rank k. Nothing is concatenated or sorted, and the
+counts of the first pass are kept, so that another sparsity costs only the second pass.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import StudioError
+from core.recipe import matches
+from core.steps import PruneSettings
+
+Array: TypeAlias = NDArray[Any]
+Bits: TypeAlias = NDArray[np.uint32]
+Counts: TypeAlias = NDArray[np.int64]
+
+CHUNK = 1 << 18
+"""Weights looked at together: 1 MB, so that the intermediate results stay in the cache."""
+
+_BUCKETS = 1 << 15
+_INFINITY_BUCKET = 0x7F80
+_MAGNITUDE = np.uint32(0x7FFF_FFFF)
+_REMEMBERED_BYTES = 32 << 20
+
+
+@dataclass(frozen=True)
+class LayerBudget:
+    """What a prune step wants of one layer, before any weight is looked at.
+
+    Attributes:
+        ranked: "scope": ranked together with the others; "alone": by itself; "excluded": left alone.
+        sparsity: fraction of the layer's (or, in a global scope, of all ranked layers') weights that goes.
+    """
+
+    name: str
+    ranked: Literal["scope", "alone", "excluded"]
+    sparsity: float
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """What goes of one layer.
+
+    Attributes:
+        weights: how many weights the layer has.
+        removed: how many of them go; weights that are zero already are the first to go and are counted.
+        threshold: smaller magnitudes go, larger ones stay; None where the layer is left alone.
+        ties: of the weights whose magnitude equals `threshold`, the first `ties` in flat (C) order go.
+    """
+
+    name: str
+    weights: int
+    removed: int
+    threshold: float | None
+    ties: int
+
+    @property
+    def sparsity(self) -> float:
+        """The fraction of the layer that goes."""
+        return self.removed / self.weights if self.weights else 0.0
+
+
+@dataclass(frozen=True)
+class MagnitudePlan:
+    """What a prune step removes from a model, layer by layer in the order of the model."""
+
+    layers: tuple[LayerPlan, ...]
+
+    @property
+    def weights(self) -> int:
+        """Weights of all prunable layers, the excluded ones included."""
+        return sum(layer.weights for layer in self.layers)
+
+    @property
+    def removed(self) -> int:
+        """How many weights go in all."""
+        return sum(layer.removed for layer in self.layers)
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """The magnitude threshold of every layer that loses weights."""
+        return {
+            layer.name: layer.threshold
+            for layer in self.layers
+            if layer.threshold is not None and layer.removed
+        }
+
+    @property
+    def emptied(self) -> tuple[str, ...]:
+        """Layers that would keep no weight."""
+        return tuple(layer.name for layer in self.layers if layer.weights and layer.removed == layer.weights)
+
+    def layer(self, name: str) -> LayerPlan:
+        """The plan of one layer.
+
+        Raises:
+            KeyError: if there is no such layer.
+        """
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise KeyError(name)
+
+    def require_living_layers(self) -> None:
+        """Refuse a plan that cuts the network in two.
+
+        Raises:
+            StudioError: naming the first layer that would keep no weight.
+        """
+        if emptied := self.emptied:
+            raise StudioError(
+                f"Layer “{emptied[0]}” would lose all of its weights and pass nothing on: lower the "
+                "sparsity, give the layer a sparsity of its own, or leave it alone."
+            )
+
+
+def layer_budgets(settings: PruneSettings, names: Iterable[str]) -> tuple[LayerBudget, ...]:
+    """Sort layers into ranked together, alone and excluded.
+
+    An exclusion beats everything. Of the own sparsities, an exact name beats a pattern and a later entry
+    beats an earlier one.
+    """
+    budgets = []
+    for name in names:
+        if any(matches(name, pattern) for pattern in settings.exclude):
+            budgets.append(LayerBudget(name, "excluded", 0.0))
+        elif (own := _own_sparsity(name, settings.overrides)) is not None:
+            budgets.append(LayerBudget(name, "alone", own))
+        else:
+            ranked: Literal["scope", "alone"] = "scope" if settings.scope == "global" else "alone"
+            budgets.append(LayerBudget(name, ranked, settings.sparsity))
+    return tuple(budgets)
+
+
+def removal_count(sparsity: float, weights: int) -> int:
+    """How many of `weights` weights go at a sparsity in [0, 1): the nearest whole number, halves to even."""
+    return round(sparsity * weights)
+
+
+def plan_magnitude(
+    settings: PruneSettings, layers: Sequence[tuple[str, Array]], check: Callable[[], None] | None = None
+) -> MagnitudePlan:
+    """What `settings` removes from `layers` (name and weights of any shape, in the order of the model).
+
+    Weights that are not float32 are judged as float32, the precision in which the engine works. `check` is
+    called now and then and may raise to give up.
+
+    Raises:
+        StudioError: naming the first layer to be ranked whose weights hold NaN.
+    """
+    weights = dict(layers)
+    return MagnitudeIndex([name for name, _ in layers], weights.__getitem__).plan(settings, check)
+
+
+def mask_of(weights: Array, plan: MagnitudePlan, name: str) -> NDArray[np.bool_]:
+    """The mask of one layer, in the shape of `weights`: True where a weight lives.
+
+    Raises:
+        KeyError: if the plan has no such layer.
+    """
+    layer = plan.layer(name)
+    lives = np.ones(weights.size, dtype=np.bool_)
+    if layer.threshold is None or not layer.removed:
+        return lives.reshape(weights.shape)
+    bits = _bits(weights)
+    threshold = np.float32(layer.threshold).view(np.uint32)
+    buffer = np.empty(CHUNK, np.uint32)
+    ties = layer.ties
+    for start in range(0, bits.size, CHUNK):
+        magnitudes = _magnitudes(bits[start : start + CHUNK], buffer)
+        part = lives[start : start + magnitudes.size]
+        np.greater_equal(magnitudes, threshold, out=part)
+        if ties:
+            at_threshold = np.flatnonzero(magnitudes == threshold)[:ties]
+            part[at_threshold] = False
+            ties -= at_threshold.size
+    return lives.reshape(weights.shape)
+
+
+class MagnitudeIndex:
+    """The magnitudes of a model's weights, counted once, so that plans for many sparsities cost little.
+
+    Args:
+        names: of the prunable layers in the order of the model.
+        read: gives a layer's weights; called again for every new bucket, one layer in memory at a time.
+
+    Safe to call from several threads; one plans at a time.
+    """
+
+    def __init__(self, names: Sequence[str], read: Callable[[str], Array]) -> None:
+        self._names = tuple(names)
+        self._read = read
+        self._upper: dict[str, _SparseCounts] = {}
+        self._with_nan: set[str] = set()
+        self._lower: OrderedDict[tuple[str, int], _SparseCounts] = OrderedDict()
+        self._lower_bytes = 0
+        self._lock = threading.Lock()
+
+    def plan(self, settings: PruneSettings, check: Callable[[], None] | None = None) -> MagnitudePlan:
+        """As `plan_magnitude`, for the layers of this index.
+
+        Raises:
+            StudioError: naming the first layer whose weights hold NaN.
+        """
+        with self._lock:
+            look = check or _go_on
+            budgets = layer_budgets(settings, self._names)
+            for name in self._names:
+                if name not in self._upper:
+                    self._count(name, look)
+            for budget in budgets:
+                if budget.ranked != "excluded" and budget.name in self._with_nan:
+                    raise StudioError(
+                        f"Layer “{budget.name}” holds weights that are not a number (NaN), which have no "
+                        "magnitude: open a model without NaN, or leave this layer alone."
+                    )
+            together = [budget.name for budget in budgets if budget.ranked == "scope"]
+            found = self._select(together, settings.sparsity, look)
+            for budget in budgets:
+                if budget.ranked == "alone":
+                    found |= self._select([budget.name], budget.sparsity, look)
+            return MagnitudePlan(
+                tuple(
+                    found.get(name) or LayerPlan(name, self._upper[name].total, 0, None, 0)
+                    for name in self._names
+                )
+            )
+
+    def _count(self, name: str, check: Callable[[], None]) -> None:
+        bits = _bits(self._read(name))
+        counts = _count_upper(bits, check)
+        if counts.at_or_above(_INFINITY_BUCKET) and bool(np.isnan(bits.view(np.float32)).any()):
+            self._with_nan.add(name)
+        self._upper[name] = counts
+
+    def _select(
+        self, names: Sequence[str], sparsity: float, check: Callable[[], None]
+    ) -> dict[str, LayerPlan]:
+        """The plans of layers that are ranked together."""
+        total = sum(self._upper[name].total for name in names)
+        remove = removal_count(sparsity, total)
+        if not remove:
+            return {name: LayerPlan(name, self._upper[name].total, 0, 0.0, 0) for name in names}
+        bucket, below_bucket = _rank([self._upper[name] for name in names], _BUCKETS, remove)
+        lower = [self._lower_counts(name, bucket, check) for name in names]
+        digit, below_digit = _rank(lower, 1 << 16, remove - below_bucket)
+        threshold = float(np.uint32(bucket << 16 | digit).view(np.float32))
+        ties_left = remove - below_bucket - below_digit
+        plans = {}
+        for name, inside in zip(names, lower, strict=True):
+            upper = self._upper[name]
+            ties = min(ties_left, inside.at(digit))
+            ties_left -= ties
+            removed = upper.below(bucket) + inside.below(digit) + ties
+            plans[name] = LayerPlan(name, upper.total, removed, threshold, ties)
+        return plans
+
+    def _lower_counts(self, name: str, bucket: int, check: Callable[[], None]) -> "_SparseCounts":
+        key = (name, bucket)
+        if (known := self._lower.get(key)) is not None:
+            self._lower.move_to_end(key)
+            return known
+        if not self._upper[name].at(bucket):
+            return _NOTHING
+        counts = _count_lower(_bits(self._read(name)), bucket, check)
+        self._lower[key] = counts
+        self._lower_bytes += counts.nbytes
+        while self._lower_bytes > _REMEMBERED_BYTES and len(self._lower) > 1:
+            _, forgotten = self._lower.popitem(last=False)
+            self._lower_bytes -= forgotten.nbytes
+        return counts
+
+
+class _SparseCounts:
+    """How often each digit occurs, without the digits that do not occur."""
+
+    def __init__(self, dense: Counts) -> None:
+        occurring = np.flatnonzero(dense)
+        self.digits = occurring.astype(np.uint16)
+        self.counts = dense[occurring]
+        self._through = np.cumsum(self.counts)
+        self.total = int(self._through[-1]) if occurring.size else 0
+
+    @property
+    def nbytes(self) -> int:
+        return self.digits.nbytes + self.counts.nbytes + self._through.nbytes
+
+    def below(self, digit: int) -> int:
+        """How many are smaller than `digit`."""
+        place = int(np.searchsorted(self.digits, digit))
+        return int(self._through[place - 1]) if place else 0
+
+    def at_or_above(self, digit: int) -> int:
+        """How many are `digit` or larger."""
+        return self.total - self.below(digit)
+
+    def at(self, digit: int) -> int:
+        """How many equal `digit`."""
+        place = int(np.searchsorted(self.digits, digit))
+        found = place < self.digits.size and int(self.digits[place]) == digit
+        return int(self.counts[place]) if found else 0
+
+
+_NOTHING = _SparseCounts(np.zeros(0, np.int64))
+
+
+def _own_sparsity(name: str, overrides: Mapping[str, float]) -> float | None:
+    if name in overrides:
+        return overrides[name]
+    own = None
+    for pattern, sparsity in overrides.items():
+        if matches(name, pattern):
+            own = sparsity
+    return own
+
+
+def _bits(weights: Array) -> Bits:
+    flat: Bits = np.ascontiguousarray(weights, dtype=np.float32).reshape(-1).view(np.uint32)
+    return flat
+
+
+def _magnitudes(bits: Bits, buffer: Bits) -> Bits:
+    magnitudes: Bits = np.bitwise_and(bits, _MAGNITUDE, out=buffer[: bits.size])
+    return magnitudes
+
+
+def _count_upper(bits: Bits, check: Callable[[], None]) -> _SparseCounts:
+    counts = np.zeros(_BUCKETS, np.int64)
+    buffer = np.empty(min(CHUNK, bits.size), np.uint32)
+    # bincount wants intp and would convert by itself, but into a new array each time.
+    digits = np.empty(min(CHUNK, bits.size), np.intp)
+    for start in range(0, bits.size, CHUNK):
+        check()
+        magnitudes = _magnitudes(bits[start : start + CHUNK], buffer)
+        upper = digits[: magnitudes.size]
+        np.right_shift(magnitudes, 16, out=upper, casting="unsafe")
+        counts += np.bincount(upper, minlength=_BUCKETS)
+    return _SparseCounts(counts)
+
+
+def _count_lower(bits: Bits, bucket: int, check: Callable[[], None]) -> _SparseCounts:
+    counts = np.zeros(1 << 16, np.int64)
+    buffer = np.empty(min(CHUNK, bits.size), np.uint32)
+    first = np.uint32(bucket << 16)
+    for start in range(0, bits.size, CHUNK):
+        check()
+        offsets = _magnitudes(bits[start : start + CHUNK], buffer)
+        # Unsigned: whatever lies below the bucket wraps around to a large number.
+        np.subtract(offsets, first, out=offsets)
+        inside = offsets[offsets < 1 << 16]
+        if inside.size:
+            counts += np.bincount(inside, minlength=1 << 16)
+    return _SparseCounts(counts)
+
+
+def _rank(tables: Sequence[_SparseCounts], digits: int, rank: int) -> tuple[int, int]:
+    """The digit of the `rank`-th smallest (from 1) of all tables, and how many have a smaller digit."""
+    counts = np.zeros(digits, np.int64)
+    for table in tables:
+        counts[table.digits] += table.counts
+    through = np.cumsum(counts)
+    digit = int(np.searchsorted(through, rank))
+    return digit, int(through[digit - 1]) if digit else 0
+
+
+def _go_on() -> None:
+    """Never give up."""
