@@ -21,12 +21,14 @@ class TaskSpec:
 
     Attributes:
         name: "digits", "mnist", "fashion-mnist", "cifar10" or "folder".
-        folder: for "folder", the image folder; for the others, where their files lie if not in the studio's own
-            data folder.
+        folder: for "folder", the image folder; for the others, where their files lie if not in the studio's
+            own data folder.
         image_size: (height, width) that images are resized to, or None to keep the size that they have.
-        mean, std: per channel, subtracted from and divided into pixels in [0, 1]; None means the task's usual ones.
+        mean, std: per channel, subtracted from and divided into pixels in [0, 1]; None means the task's usual
+            ones.
         split_seed: fixes which examples are held out, independent of a run's seed.
-        evaluate_all: judge on all images of a folder that has no test part of its own (nothing was trained on them).
+        evaluate_all: judge on all images of a folder that has no test part of its own (nothing was trained on
+            them).
     """
 
     name: str
@@ -55,9 +57,10 @@ class TaskSpec:
 
 def task_from_json(data: dict[str, Any]) -> TaskSpec:
     """The inverse of `TaskSpec.to_json` (JSON's lists become tuples again)."""
-    return TaskSpec(
-        **{key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
-    )
+    fields: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in data.items()
+    }
+    return TaskSpec(**fields)
 
 
 def parse_task(
