@@ -48,7 +48,7 @@ class JobContext:
         self._earlier_seconds = 0.0
         self._work = WorkEstimate()
 
-    # -- from the job ------------------------------------------------------------------------------------------
+    # -- from the job
 
     def emit(self, event: Event) -> None:
         """Publish an event."""
@@ -102,6 +102,11 @@ class JobContext:
             )
         )
 
+    @property
+    def work_done(self) -> float:
+        """How much of the planned work is done."""
+        return self._work.done
+
     def skip(self, amount: float) -> None:
         """Take work out of the plan that will not be done (a step ended early)."""
         self._work.total = max(self._work.done, self._work.total - amount)
@@ -112,7 +117,7 @@ class JobContext:
     def _ending(self) -> bool:
         return self._cancel.is_set() or self._interrupt.is_set() or self._stop.is_set()
 
-    # -- from whoever watches ----------------------------------------------------------------------------------
+    # -- from whoever watches
 
     def request_cancel(self) -> None:
         """Give up: the run ends as cancelled and keeps nothing."""

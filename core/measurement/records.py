@@ -101,3 +101,15 @@ def measurement_to_json(measurement: Measurement) -> dict[str, Any]:
     if measurement.latency is not None:
         data["latency"]["machine_busy"] = measurement.latency.machine_busy
     return data
+
+
+def measurement_from_json(data: dict[str, Any]) -> Measurement:
+    """The inverse of `measurement_to_json`; derived figures are ignored."""
+    fields = {key: value for key, value in data.items() if key != "sparsity"}
+    if fields.get("accuracy") is not None:
+        fields["accuracy"] = Accuracy(**{k: v for k, v in fields["accuracy"].items() if k != "value"})
+    if fields.get("latency") is not None:
+        fields["latency"] = Latency(**{k: v for k, v in fields["latency"].items() if k != "machine_busy"})
+    if fields.get("input_shape") is not None:
+        fields["input_shape"] = tuple(fields["input_shape"])
+    return Measurement(**fields)

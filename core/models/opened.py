@@ -1,7 +1,7 @@
 """A model that is open for inspection: its description and its weights as numpy arrays, without torch."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,14 @@ class OpenedModel:
     Args:
         description: names, shapes, totals.
         read: gives the array of a tensor by its (cleaned) name; called with a lock held, so it may seek in a file.
+        tensor_names: all tensors, buffers included, in the order of the model.
     """
 
-    def __init__(self, description: ModelDescription, read: Callable[[str], Array]) -> None:
+    def __init__(
+        self, description: ModelDescription, read: Callable[[str], Array], tensor_names: Iterable[str] = ()
+    ) -> None:
         self.description = description
+        self.tensor_names = tuple(tensor_names)
         self._read = read
         self._lock = threading.Lock()
 
@@ -48,4 +52,4 @@ class OpenedModel:
 
 def from_arrays(description: ModelDescription, arrays: Mapping[str, Array]) -> OpenedModel:
     """An opened model whose tensors are already in memory; the arrays are viewed, not copied."""
-    return OpenedModel(description, lambda name: arrays[name].view())
+    return OpenedModel(description, lambda name: arrays[name].view(), arrays)

@@ -1,0 +1,59 @@
+"""One model measured whole: size, sparsity, cost, accuracy and, if asked for, latency."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from core.data.split import Split
+from core.measurement.accuracy import accuracy_record, evaluate
+from core.measurement.cost import count_macs
+from core.measurement.records import Accuracy, LayerStatistics, Measurement
+from core.measurement.size import PACKING, count_nonzeros, dense_bytes, packed_bytes
+from core.models.description import ModelDescription
+
+
+def measure_model(
+    module: nn.Module,
+    description: ModelDescription,
+    metadata: Mapping[str, str],
+    device: torch.device,
+    *,
+    split: Split | None = None,
+    task_title: str = "",
+    on_batch: Callable[[int], None] | None = None,
+) -> tuple[Measurement, tuple[LayerStatistics, ...]]:
+    """Everything but latency. Without `split` accuracy stays unmeasured; without an input shape MACs do.
+
+    Args:
+        module: on `device`; is left in evaluation mode.
+        description: names the prunable layers.
+        metadata: what the saved file would carry beside the tensors; counts towards its bytes.
+        on_batch: called with the number of examples after each batch of the accuracy measurement.
+    """
+    tensors: dict[str, Tensor] = module.state_dict()
+    nonzeros = count_nonzeros(tensors, (layer.weight_name for layer in description.layers))
+    layers = tuple(
+        LayerStatistics(
+            layer.name, layer.kind, layer.shape, layer.weights, nonzeros[layer.weight_name], layer.macs
+        )
+        for layer in description.layers
+    )
+    macs = None
+    if description.input_shape is not None:
+        macs = count_macs(module, description.input_shape, device)
+    accuracy: Accuracy | None = None
+    if split is not None:
+        accuracy = accuracy_record(evaluate(module, split, device, on_batch), split.name, task_title)
+    measurement = Measurement(
+        parameters=sum(parameter.numel() for parameter in module.parameters()),
+        weights=sum(layer.weights for layer in layers),
+        nonzero_weights=sum(layer.nonzero_weights for layer in layers),
+        dense_bytes=dense_bytes(tensors, metadata),
+        packed_bytes=packed_bytes(tensors, metadata, nonzeros),
+        packing=PACKING,
+        macs=macs,
+        input_shape=description.input_shape,
+        accuracy=accuracy,
+    )
+    return measurement, layers

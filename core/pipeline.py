@@ -1,0 +1,248 @@
+"""Run a recipe: the one place where steps are put together, and the one that turns every outcome into an end event."""
+
+import time
+import traceback
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from core.data.catalog import load_task
+from core.data.split import Split
+from core.data.task import ALL_PARTS, TEST, Task, check_fits
+from core.device import choose_device, environment, use_threads
+from core.errors import StudioError
+from core.events import (
+    ArtifactWritten,
+    Cancelled,
+    Failed,
+    Finished,
+    Interrupted,
+    LayersMeasured,
+    Measured,
+    RunStarted,
+    StepStarted,
+)
+from core.export.safetensors_file import metadata_of, save_tensors
+from core.files import sha256_of
+from core.job import JobCancelled, JobContext, JobInterrupted
+from core.measurement.latency import measure_latency
+from core.measurement.measure import measure_model
+from core.measurement.records import LayerStatistics, Measurement
+from core.models.modules import LoadedModel, load_module
+from core.recipe import check_recipe, save_recipe
+from core.registry import definition_of
+from core.request import RunRequest
+from core.run_state import RunState
+from core.training.checkpoint import FILE_NAME as CHECKPOINT
+from core.training.checkpoint import load_checkpoint
+
+RESULT = "model.safetensors"
+
+
+def run(request: RunRequest, context: JobContext) -> None:
+    """Carry out a request. Everything that is to be known comes as events; the last is exactly one end event.
+
+    A recipe without steps measures the source and changes nothing. Nothing is raised but KeyboardInterrupt.
+    """
+    try:
+        stopped = _Run(request, context).carry_out()
+    except JobCancelled:
+        _discard(context.folder)
+        context.emit(Cancelled(context.run_id, time.time()))
+    except JobInterrupted:
+        context.emit(Interrupted(context.run_id, time.time()))
+    except StudioError as error:
+        context.emit(Failed(context.run_id, time.time(), error.message, error.details, bug=False))
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        message = (
+            f"There was not enough memory on {request.device}: use a smaller batch size or another device."
+        )
+        context.emit(Failed(context.run_id, time.time(), message, str(error), bug=False))
+    except Exception as error:
+        message = (
+            f"Something in the studio itself went wrong ({type(error).__name__}): please report the details."
+        )
+        context.emit(Failed(context.run_id, time.time(), message, traceback.format_exc(), bug=True))
+    else:
+        context.emit(Finished(context.run_id, time.time(), stopped))
+
+
+class _Run:
+    def __init__(self, request: RunRequest, context: JobContext) -> None:
+        self.request = request
+        self.context = context
+
+    def carry_out(self) -> bool:
+        """The whole run; returns whether the user stopped it early."""
+        request, context = self.request, self.context
+        device = choose_device(request.device)
+        threads = use_threads(request.threads)
+        if device.type == "cuda":
+            torch.backends.cudnn.deterministic = True
+            torch.backends.cudnn.benchmark = False
+        loaded = load_module(request.source, seed=request.seed, check=context.checkpoint)
+        checkpoint = load_checkpoint(context.folder) if context.resume else None
+        context.emit(
+            RunStarted(
+                context.run_id,
+                time.time(),
+                environment(device, threads),
+                loaded.description.sha256,
+                resumed=checkpoint is not None,
+            )
+        )
+        if request.recipe.steps:
+            check_recipe(request.recipe, (layer.name for layer in loaded.description.layers))
+        state = self._prepare(loaded, device)
+        if checkpoint is not None:
+            state.take_up(checkpoint)
+            context.continue_clock(checkpoint.seconds)
+        self._plan(state, 0.0 if checkpoint is None else checkpoint.work_done)
+        if checkpoint is None:
+            self._measure_before(state)
+        if request.recipe.steps:
+            self._steps(state)
+            self._finish(state)
+        return context.stop_requested
+
+    def _prepare(self, loaded: LoadedModel, device: torch.device) -> RunState:
+        task: Task | None = None
+        if self.request.task is not None:
+            parts = ALL_PARTS if self.request.recipe.steps else frozenset({TEST})
+            task = load_task(self.request.task, parts=parts, check=self.context.checkpoint, progress=self._loading)
+        description = loaded.description
+        if task is not None:
+            description = _fitted(loaded, task)
+        return RunState(self.request, loaded.module.to(device), description, task, device)
+
+    def _loading(self, activity: str, fraction: float | None) -> None:
+        shown = activity if fraction is None else f"{activity}: {100 * fraction:.0f} %"
+        self.context.advance(0.0, shown)
+
+    def _plan(self, state: RunState, done: float) -> None:
+        steps = self.request.recipe.steps
+        judging = len(self._judged(state) or ())
+        total = judging * (2 if steps else 1) + sum(
+            definition_of(settings).load_work()(settings, state) for settings in steps
+        )
+        self.context.plan_work(max(total, 1.0), done)
+
+    def _steps(self, state: RunState) -> None:
+        steps = self.request.recipe.steps
+        for index in range(state.step, len(steps)):
+            settings = steps[index]
+            state.step = index
+            if self.context.stop_requested:
+                self.context.skip(definition_of(settings).load_work()(settings, state))
+                continue
+            self.context.checkpoint()
+            if state.half_done is None:
+                state.save(self.context)
+            self.context.emit(StepStarted(self.context.run_id, index, len(steps), settings.title))
+            definition_of(settings).load()(settings, state, self.context)
+
+    def _finish(self, state: RunState) -> None:
+        state.module.eval()
+        self._measure_after(state)
+        folder = self.context.folder
+        save_recipe(self.request.recipe, folder / "recipe.json")
+        self._artifact("recipe", folder / "recipe.json")
+        save_tensors(state.module.state_dict(), folder / RESULT, self._metadata(state))
+        self._artifact("model", folder / RESULT)
+        with suppress(OSError):
+            (folder / CHECKPOINT).unlink(missing_ok=True)
+
+    # -- measuring
+
+    def _judged(self, state: RunState) -> Split | None:
+        return None if state.task is None else state.task.test
+
+    def _measure_before(self, state: RunState) -> None:
+        measurement, layers = self._measured(state, "before")
+        shape = state.description.input_shape
+        if not self.request.recipe.steps and self.request.measure_latency and shape is not None:
+            latency = measure_latency([state.module], shape, state.device, self.context.checkpoint)
+            measurement = replace(measurement, latency=latency[0])
+        state.before = measurement
+        self.context.emit(Measured(self.context.run_id, "before", measurement))
+        self.context.emit(LayersMeasured(self.context.run_id, "before", layers))
+
+    def _measure_after(self, state: RunState) -> None:
+        measurement, layers = self._measured(state, "after")
+        shape = state.description.input_shape
+        if self.request.measure_latency and shape is not None and state.before is not None:
+            # The source is measured again, in turns with the result: only so are the two comparable.
+            source = load_module(self.request.source, seed=self.request.seed, check=self.context.checkpoint)
+            before, after = measure_latency(
+                [source.module.to(state.device), state.module], shape, state.device, self.context.checkpoint
+            )
+            measurement = replace(measurement, latency=after)
+            self.context.emit(Measured(self.context.run_id, "before", replace(state.before, latency=before)))
+        self.context.emit(Measured(self.context.run_id, "after", measurement))
+        self.context.emit(LayersMeasured(self.context.run_id, "after", layers))
+
+    def _measured(self, state: RunState, stage: str) -> tuple[Measurement, tuple[LayerStatistics, ...]]:
+        context = self.context
+
+        def judged(examples: int) -> None:
+            context.checkpoint()
+            context.advance(
+                examples, f"Measuring accuracy {stage}" if self.request.recipe.steps else "Measuring"
+            )
+
+        return measure_model(
+            state.module,
+            state.description,
+            self._metadata(state),
+            state.device,
+            split=self._judged(state),
+            task_title="" if state.task is None else state.task.title,
+            on_batch=judged,
+        )
+
+    def _metadata(self, state: RunState) -> dict[str, str]:
+        task = {} if self.request.task is None else {"task": self.request.task.to_text()}
+        return metadata_of(state.description, **task)
+
+    def _artifact(self, kind: str, path: Path) -> None:
+        self.context.emit(
+            ArtifactWritten(self.context.run_id, kind, str(path), path.stat().st_size, sha256_of(path))
+        )
+
+
+def _fitted(loaded: LoadedModel, task: Task) -> ModelDescription:
+    """The model's description for images of the task's size.
+
+    Raises:
+        StudioError: if the task's channels, image size or classes do not fit the model.
+    """
+    description = loaded.description
+    other_size = description.input_shape is not None and description.input_shape != task.input_shape
+    takes_it = other_size and _accepts(loaded.module, task.input_shape)
+    check_fits(
+        task,
+        description.input_shape,
+        description.num_classes,
+        model=description.source.title,
+        any_size=takes_it,
+    )
+    return describe_again(loaded, task.input_shape) if other_size else description
+
+
+def _accepts(module: nn.Module, shape: tuple[int, ...]) -> bool:
+    """Whether the model computes on images of this shape: many networks end in adaptive pooling."""
+    try:
+        with torch.inference_mode():
+            module.eval()(torch.zeros((1, *shape)))
+    except (RuntimeError, ValueError, AssertionError):
+        return False
+    return True
+
+
+def _discard(folder: Path) -> None:
+    """Remove what a cancelled run has written."""
+    for name in (CHECKPOINT, RESULT, "recipe.json"):
+        with suppress(OSError):
+            (folder / name).unlink(missing_ok=True)
