@@ -29,6 +29,11 @@ class RunRecord:
         environment: versions, device and threads as recorded at the start.
         method: the kinds of the recipe's steps, joined: "prune + fine-tune".
         error: the sentence that the user saw, of a failed run.
+        updated: when anything about the run last changed, in seconds since the epoch; 0 where unknown.
+        active_seconds: working time without pauses as of the latest metric point; None before the first.
+        device, threads, measure_latency: as requested (what they became stands in `environment`).
+        parent_run_id: the run whose saved result this one started from, or None.
+        deleted_at: when the run was deleted (it can still be restored); None for a run that is not.
     """
 
     run_id: str
@@ -56,3 +61,16 @@ class RunRecord:
     tags: tuple[str, ...] = ()
     note: str = ""
     notices: tuple[str, ...] = ()
+    updated: float = 0.0
+    active_seconds: float | None = None
+    device: str = "auto"
+    threads: int | None = None
+    measure_latency: bool = True
+    parent_run_id: str | None = None
+    archived: bool = False
+    deleted_at: float | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run has its end status."""
+        return self.status not in ("queued", "running")
