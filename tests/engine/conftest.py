@@ -1,0 +1,26 @@
+"""What engine tests share: a tiny task in memory and a place where events gather."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+# Before torch is imported anywhere: spinning threads would slow down whatever else runs on the machine.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """The folder of real data and checkpoints; the test is skipped without it."""
+    folder = os.environ.get("COMPRESSION_STUDIO_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("COMPRESSION_STUDIO_DATA is not set")
+    return Path(folder)
+
+
+@pytest.fixture
+def collected() -> tuple[list[object], Callable[[object], None]]:
+    """A list and the function that appends to it."""
+    events: list[object] = []
+    return events, events.append
