@@ -38,7 +38,7 @@ def load_task(
 
     Args:
         check: called now and then on this thread; may raise to give up.
-        progress: called with what is going on ("Reading images: 512 of 60,000") and the fraction done, or
+        progress: called with what is going on ("Reading images") and the fraction done, or
             None.
         parts: which of "train", "validation" and "test" are needed; the others are not read and are None.
 

@@ -180,7 +180,7 @@ def _decode(
     for part, listing in wanted.items():
 
         def report(count: int, before: int = before) -> None:
-            progress(f"Reading images: {before + count:,} of {total:,}", (before + count) / total)
+            progress("Reading images", (before + count) / total)
 
         images = read_images(listing.paths, size, channels, check, report)
         examples[part] = (images, listing.labels)
