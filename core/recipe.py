@@ -6,6 +6,7 @@ Every problem is reported as a StudioError that names the file, the step and the
 import difflib
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
@@ -169,30 +170,55 @@ def matches(name: str, pattern: str) -> bool:
     return name == pattern or fnmatchcase(name, pattern)
 
 
-def check_recipe(recipe: Recipe, layer_names: Iterable[str]) -> None:
-    """Check a recipe against the names of a model's prunable layers.
+@dataclass(frozen=True)
+class RecipeProblem:
+    """Something that keeps a recipe from running on a model.
 
-    Raises:
-        StudioError: for an empty recipe, and for a layer pattern that names no layer (with the nearest names).
+    Attributes:
+        step: index of the step (from 0), or None where it concerns the whole recipe.
+        field: the step's field, or None.
+        text: what is wrong and what to do, without saying where.
     """
+
+    step: int | None
+    field: str | None
+    text: str
+
+    def sentence(self, recipe: Recipe) -> str:
+        """One sentence that also says where."""
+        if self.step is None:
+            return f"The recipe “{recipe.name}” {self.text}."
+        place = f"Recipe “{recipe.name}”, step {self.step + 1} ({recipe.steps[self.step].step})"
+        return f"{place}, field “{self.field}”: {self.text}."
+
+
+def find_problems(recipe: Recipe, layer_names: Iterable[str]) -> tuple[RecipeProblem, ...]:
+    """All that keeps a recipe from running on a model with these prunable layers, in the order of the steps."""
     names = list(layer_names)
     if not recipe.steps:
-        raise StudioError(f"The recipe “{recipe.name}” has no steps: add one, for example Prune.")
+        return (RecipeProblem(None, None, "has no steps: add one, for example Prune"),)
+    problems = []
     for index, settings in enumerate(recipe.steps):
         if not isinstance(settings, PruneSettings):
             continue
         for field, patterns in (("overrides", settings.overrides), ("exclude", settings.exclude)):
             for pattern in patterns:
                 if not any(matches(name, pattern) for name in names):
-                    raise StudioError(
-                        f"Recipe “{recipe.name}”, step {index + 1} ({settings.step}), field “{field}”: the model "
-                        f"has no prunable layer “{pattern}”{_did_you_mean(pattern, names)}."
-                    )
+                    text = f"the model has no prunable layer “{pattern}”{_did_you_mean(pattern, names)}"
+                    problems.append(RecipeProblem(index, field, text))
         if all(any(matches(name, pattern) for pattern in settings.exclude) for name in names):
-            raise StudioError(
-                f"Recipe “{recipe.name}”, step {index + 1} ({settings.step}), field “exclude”: leaves no layer to "
-                "prune; remove an entry."
-            )
+            problems.append(RecipeProblem(index, "exclude", "leaves no layer to prune; remove an entry"))
+    return tuple(problems)
+
+
+def check_recipe(recipe: Recipe, layer_names: Iterable[str]) -> None:
+    """Check a recipe against the names of a model's prunable layers.
+
+    Raises:
+        StudioError: for an empty recipe, and for a layer pattern that names no layer (with the nearest names).
+    """
+    if problems := find_problems(recipe, layer_names):
+        raise StudioError(problems[0].sentence(recipe))
 
 
 def _known_kinds() -> str:
