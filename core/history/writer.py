@@ -52,7 +52,8 @@ class HistoryWriter:
         self._put = 0
         self._settled = 0
         self._closing = False
-        self._flushing = False
+        self._flushing = 0
+        self._idle = False
         self._outage = False
         self._thread = threading.Thread(target=self._work, name="history-writer", daemon=True)
         self._thread.start()
@@ -66,16 +67,19 @@ class HistoryWriter:
                 return
             self._waiting.append(event)
             self._put += 1
-            self._changed.notify_all()
+            # While the writer rests, waking it for each event would only cost the job time.
+            if self._idle:
+                self._idle = False
+                self._changed.notify_all()
 
     def flush(self, timeout: float | None = 10.0) -> bool:
         """Wait until all events put so far are written (or given up); False if `timeout` seconds did not suffice."""
         with self._changed:
             target = self._put
-            self._flushing = True
+            self._flushing += 1
             self._changed.notify_all()
             done = self._changed.wait_for(lambda: self._settled >= target, timeout)
-            self._flushing = False
+            self._flushing -= 1
             return done
 
     def close(self, timeout: float | None = 30.0) -> None:
@@ -103,7 +107,9 @@ class HistoryWriter:
 
     def _wait_for_work(self) -> bool:
         with self._changed:
+            self._idle = not self._waiting
             self._changed.wait_for(lambda: self._waiting or self._closing)
+            self._idle = False
             return bool(self._waiting)
 
     def _is_closing(self) -> bool:
@@ -120,7 +126,7 @@ class HistoryWriter:
         with self._changed:
             # While the store fails, a flush waits as everything else does instead of hammering on it.
             self._changed.wait_for(
-                lambda: self._closing or (self._flushing and not self._outage), timeout=seconds
+                lambda: self._closing or (self._flushing > 0 and not self._outage), timeout=seconds
             )
 
     def _write(self, batch: list[Event]) -> bool:
