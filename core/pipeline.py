@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from core.data.catalog import load_task
 from core.data.split import Split
@@ -30,7 +31,9 @@ from core.job import JobCancelled, JobContext, JobInterrupted
 from core.measurement.latency import measure_latency
 from core.measurement.measure import measure_model
 from core.measurement.records import LayerStatistics, Measurement
-from core.models.modules import LoadedModel, load_module
+from core.models.description import ModelDescription
+from core.models.layers import weight_positions
+from core.models.opening import LoadedModel, load_module
 from core.recipe import check_recipe, save_recipe
 from core.registry import definition_of
 from core.request import RunRequest
@@ -111,7 +114,9 @@ class _Run:
         task: Task | None = None
         if self.request.task is not None:
             parts = ALL_PARTS if self.request.recipe.steps else frozenset({TEST})
-            task = load_task(self.request.task, parts=parts, check=self.context.checkpoint, progress=self._loading)
+            task = load_task(
+                self.request.task, parts=parts, check=self.context.checkpoint, progress=self._loading
+            )
         description = loaded.description
         if task is not None:
             description = _fitted(loaded, task)
@@ -228,7 +233,11 @@ def _fitted(loaded: LoadedModel, task: Task) -> ModelDescription:
         model=description.source.title,
         any_size=takes_it,
     )
-    return describe_again(loaded, task.input_shape) if other_size else description
+    if not other_size:
+        return description
+    positions = weight_positions(loaded.module, task.input_shape)
+    layers = tuple(replace(layer, positions=positions.get(layer.name)) for layer in description.layers)
+    return replace(description, layers=layers, input_shape=task.input_shape)
 
 
 def _accepts(module: nn.Module, shape: tuple[int, ...]) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, field_validator
 
@@ -18,8 +18,8 @@ from core.files import read_text, write_text
 from core.registry import STEP_KINDS
 from core.steps import PruneSettings, StepSettings
 
-FORMAT = "compression-studio-recipe"
-VERSION = 1
+FORMAT: Final = "compression-studio-recipe"
+VERSION: Final = 1
 
 
 class Recipe(BaseModel):

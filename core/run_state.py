@@ -47,7 +47,7 @@ class RunState:
         """
         if self.task is None:
             raise StudioError(
-                f"Step {self.step + 1} of the recipe needs data: choose a task, for example “digits” or an image folder."
+                f"Step {self.step + 1} of the recipe needs data: choose a task, such as “digits” or an image folder."
             )
         return self.task
 

@@ -27,8 +27,8 @@ _DTYPE_WORDS = {
     torch.uint8: "U8",
     torch.bool: "BOOL",
 }
-# Wider dtypes stand first in the file, so that every tensor is aligned.
-_ORDER = ("F64", "I64", "F32", "I32", "F16", "BF16", "I16", "I8", "U8", "BOOL")
+# Wider dtypes stand first in the file, so that every tensor is aligned; this is the library's order.
+_ORDER = ("I64", "F64", "F32", "I32", "BF16", "F16", "I16", "I8", "U8", "BOOL")
 
 
 def metadata_of(description: ModelDescription, **more: str) -> dict[str, str]:

@@ -48,11 +48,11 @@ class MaskHolder:
     """
 
     def __init__(self, module: nn.Module, masks: Masks) -> None:
-        self._weights = [module.get_parameter(name) for name in masks]
+        self._weights: list[Tensor] = [module.get_parameter(name) for name in masks]
         self._factors = [masks[name].to(w.device, w.dtype) for name, w in zip(masks, self._weights)]
 
     @torch.no_grad()
     def hold(self) -> None:
         """Zero the removed weights."""
         if self._weights:
-            torch._foreach_mul_(self._weights, self._factors)
+            torch._foreach_mul_(self._weights, self._factors)  # type: ignore[arg-type]  # the stub lacks tensor lists

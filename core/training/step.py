@@ -30,7 +30,7 @@ CHECKPOINT_SECONDS = 20.0
 PROGRESS_SECONDS = 0.1
 
 
-class _EarlyStop(Exception):
+class _EarlyStop(Exception):  # noqa: N818 - no error: what the user asked for
     """The user wants what there is; leaves the loop between two updates."""
 
 
@@ -70,7 +70,7 @@ class _FineTuning:
         self.batch = 0
         self.best: BestSoFar | None = None
         self.order_state = self.order.get_state()
-        self.sums = RunningSums(state.device)
+        self.sums = RunningSums()
         self.work_waiting = 0.0
         self.last_progress = time.monotonic()
         self.last_checkpoint = time.monotonic()
@@ -117,17 +117,13 @@ class _FineTuning:
         batches = training_batches(
             self.train, self.settings.batch_size, self.order, self.settings.augmentation, self.state.device
         )
-        skipped = itertools.islice(batches, self.batch, None)
-        if self.batch:
-            # The skipped batches must not move the generator of dropout, which was restored to where it stood.
-            torch_state = torch.get_rng_state()
-            first = next(skipped, None)
-            torch.set_rng_state(torch_state)
-            skipped = itertools.chain([first] if first is not None else [], skipped)
+        # A resumed epoch draws the batches that it had already seen once more and passes them over: batches use no
+        # generator but `order`, so dropout goes on where it stood.
+        rest = itertools.islice(batches, self.batch, None)
         self.module.train()
         train_batches(
             self.module,
-            skipped,
+            rest,
             self.optimizer,
             nn.functional.cross_entropy,
             before_update=self._before_update,
@@ -233,7 +229,7 @@ class _FineTuning:
         self.epoch, self.batch, self.best = progress.epoch, progress.batch, progress.best
         self.order.set_state(progress.order_state)
         torch.set_rng_state(progress.torch_state)
-        self.sums = RunningSums(self.state.device, progress.sums)
+        self.sums = RunningSums(progress.sums)
         self.optimizer.load_state_dict(progress.optimizer)
         if self.best is not None:
             self.best.tensors = {name: t.to(self.state.device) for name, t in self.best.tensors.items()}

@@ -1,6 +1,7 @@
 """What engine tests share: a tiny task in memory and a place where events gather."""
 
 import os
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,3 +25,15 @@ def collected() -> tuple[list[object], Callable[[object], None]]:
     """A list and the function that appends to it."""
     events: list[object] = []
     return events, events.append
+
+
+@pytest.fixture(scope="session")
+def cifar10_jpeg_test(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """CIFAR-10 as an image folder that holds only `test/`, unpacked once; the test is skipped without real data."""
+    archive = Path(os.environ.get("COMPRESSION_STUDIO_DATA", "")) / "cifar10-jpeg.tar.xz"
+    if not archive.is_file():
+        pytest.skip("COMPRESSION_STUDIO_DATA is not set")
+    target = tmp_path_factory.mktemp("cifar10")
+    with tarfile.open(archive) as tar:
+        tar.extractall(target, (m for m in tar if m.name.startswith("cifar10-jpeg/test/")), filter="data")
+    return target / "cifar10-jpeg"

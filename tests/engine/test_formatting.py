@@ -11,8 +11,19 @@ from core import formatting
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0, "0"), (1.234, "1.23"), (9.996, "10.0"), (99.96, "100"), (1234.5, "1,234"), (0.01234, "0.0123")]
-    + [(-0.5, "-0.500"), (math.nan, "NaN"), (math.inf, "∞"), (1.5e-7, "1.50e-07"), (0.9999, "1.00")],
+    [
+        (0, "0"),
+        (1.234, "1.23"),
+        (9.996, "10.0"),
+        (99.96, "100"),
+        (1234.5, "1,234"),
+        (0.01234, "0.0123"),
+        (-0.5, "-0.500"),
+        (math.nan, "NaN"),
+        (math.inf, "∞"),
+        (1.5e-7, "1.50e-07"),
+        (0.9999, "1.00"),
+    ],
 )
 def test_three_significant_digits(value: float, text: str) -> None:
     assert formatting.significant(value) == text

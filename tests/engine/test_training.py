@@ -122,7 +122,8 @@ def test_the_curve_agrees_with_torch_on_the_same_batches(tmp_path: Path) -> None
     settings = SETTINGS.model_copy(update={"augmentation": "none", "epochs": 1})
     reference = toy_state()
     order = torch.randperm(100, generator=torch.Generator().manual_seed(reference.step_seed()))[:16]
-    assert reference.task is not None and reference.task.train is not None
+    assert reference.task is not None
+    assert reference.task.train is not None
     x, y = reference.task.train.batch(order)
     torch.manual_seed(reference.step_seed())
     loss = nn.functional.cross_entropy(reference.module.train()(x), y)
@@ -134,7 +135,8 @@ def test_the_curve_agrees_with_torch_on_the_same_batches(tmp_path: Path) -> None
 def test_keep(tmp_path: Path, keep: str) -> None:
     state, context = toy_state(), Watcher(tmp_path)
     fine_tune(SETTINGS.model_copy(update={"keep": keep, "learning_rate": 0.3}), state, context)
-    assert state.task is not None and state.task.validation is not None
+    assert state.task is not None
+    assert state.task.validation is not None
     from core.measurement.accuracy import evaluate
 
     result = evaluate(state.module, state.task.validation, torch.device("cpu"))
