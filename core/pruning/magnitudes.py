@@ -110,17 +110,27 @@ class MagnitudePlan:
                 return layer
         raise KeyError(name)
 
+    @property
+    def warning(self) -> str | None:
+        """What makes the plan impossible to carry out, as one sentence; None where nothing does."""
+        emptied = self.emptied
+        if not emptied:
+            return None
+        first = f"Layer “{emptied[0]}”"
+        who = first if len(emptied) == 1 else f"{first} (and {len(emptied) - 1} more)"
+        return (
+            f"{who} would lose all weights and pass nothing on: lower the sparsity, give the layer a sparsity of "
+            "its own, or leave it alone."
+        )
+
     def require_living_layers(self) -> None:
         """Refuse a plan that cuts the network in two.
 
         Raises:
             StudioError: naming the first layer that would keep no weight.
         """
-        if emptied := self.emptied:
-            raise StudioError(
-                f"Layer “{emptied[0]}” would lose all of its weights and pass nothing on: lower the "
-                "sparsity, give the layer a sparsity of its own, or leave it alone."
-            )
+        if (warning := self.warning) is not None:
+            raise StudioError(warning)
 
 
 def layer_budgets(settings: PruneSettings, names: Iterable[str]) -> tuple[LayerBudget, ...]:
@@ -234,6 +244,15 @@ class MagnitudeIndex:
                     for name in self._names
                 )
             )
+
+    def zeros(self, check: Callable[[], None] | None = None) -> dict[str, int]:
+        """How many weights of each layer are exactly zero now."""
+        with self._lock:
+            look = check or _go_on
+            for name in self._names:
+                if name not in self._upper:
+                    self._count(name, look)
+            return {name: self._lower_counts(name, 0, look).at(0) for name in self._names}
 
     def _count(self, name: str, check: Callable[[], None]) -> None:
         bits = _bits(self._read(name))

@@ -156,7 +156,7 @@ def test_a_layer_that_would_be_emptied_is_named():
     layers = [("tiny", np.full(4, 1e-6, np.float32)), ("large", np.ones(16, np.float32))]
     plan = plan_magnitude(PruneSettings(sparsity=0.5), layers)
     assert plan.emptied == ("tiny",)
-    with pytest.raises(StudioError, match="“tiny” would lose all"):
+    with pytest.raises(StudioError, match="“tiny” would lose all weights"):
         plan.require_living_layers()
     plan_magnitude(PruneSettings(sparsity=0.1), layers).require_living_layers()
 
@@ -187,6 +187,11 @@ def test_the_index_counts_each_layer_once_and_forgets_what_is_too_much(monkeypat
     for sparsity in np.linspace(0.01, 0.99, 30):
         chosen = PruneSettings(sparsity=float(sparsity))
         assert index.plan(chosen) == plan_magnitude(chosen, list(layers.items()))
+
+
+def test_zeros_are_counted_layer_by_layer():
+    layers = {"a": np.array([0.0, -0.0, 1e-45, 2.0], np.float32), "b": np.ones(3, np.float32)}
+    assert MagnitudeIndex(list(layers), layers.__getitem__).zeros() == {"a": 2, "b": 0}
 
 
 def test_work_that_nobody_waits_for_is_given_up():

@@ -1,0 +1,140 @@
+"""What the recipe panel shows, as pure functions of the state: tested without a window."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from core import formatting
+from core.data.spec import TaskSpec
+from core.models.description import ModelDescription
+from core.pruning.magnitudes import MagnitudePlan
+from core.recipe import Recipe, RecipeProblem, find_problems
+from core.steps import PruneSettings
+from studio.views.recipe_panel import MOST_SEED, RecipeShown
+from studio.views.step_list import StepRow
+
+_FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a prune step would remove from the open model.
+
+    Attributes:
+        step: index of the step.
+        zeros: weights of each layer that are zero already.
+    """
+
+    step: int
+    plan: MagnitudePlan
+    zeros: Mapping[str, int]
+
+
+def resolve_recipe(
+    recipe: Recipe,
+    step: int | None,
+    model: ModelDescription | None,
+    task: TaskSpec | None,
+    form_problem: str | None = None,
+    seed: int | None = 0,
+) -> RecipeShown:
+    """What the panel shows of a recipe, and why it cannot run now."""
+    selected = step if step is not None and step < len(recipe.steps) else None
+    names = [layer.name for layer in model.layers] if model is not None else None
+    problems = find_problems(recipe, names) if names is not None else ()
+    by_step: dict[int | None, RecipeProblem] = {}
+    for problem in problems:
+        by_step.setdefault(problem.step, problem)
+    if form_problem is not None and selected is not None:
+        by_step[selected] = RecipeProblem(selected, None, form_problem)
+    rows = tuple(
+        StepRow(settings.title, settings.summary(), _sentence(recipe, by_step.get(index)))
+        for index, settings in enumerate(recipe.steps)
+    )
+    notes = {
+        problem.field: problem.text
+        for problem in reversed(problems)
+        if problem.field is not None and problem.step == selected
+    }
+    return RecipeShown(
+        name=recipe.name,
+        rows=rows,
+        selected=selected,
+        settings=recipe.steps[selected] if selected is not None else None,
+        notes=notes,
+        obstacle=_obstacle(recipe, model, task, by_step, seed),
+    )
+
+
+def prune_step_to_preview(recipe: Recipe, step: int | None) -> int | None:
+    """Which prune step the preview is about: the selected one, else the last before it, else the first of all."""
+    prunes = [index for index, settings in enumerate(recipe.steps) if isinstance(settings, PruneSettings)]
+    before = [index for index in prunes if step is not None and index <= step]
+    return before[-1] if before else prunes[0] if prunes else None
+
+
+def preview_words(preview: Preview, recipe: Recipe, model: ModelDescription) -> tuple[str, str]:
+    """The preview as sentences: what would go and what the files would weigh, and a warning (or nothing)."""
+    plan = preview.plan
+    prunes = sum(isinstance(settings, PruneSettings) for settings in recipe.steps)
+    who = f"Step {preview.step + 1} would" if prunes > 1 else "Would"
+    text = f"{who} remove {formatting.count(plan.removed)} of {formatting.count(plan.weights)} weights"
+    if already := sum(min(layer.removed, preview.zeros[layer.name]) for layer in plan.layers):
+        text += f" ({formatting.count(already)} of them zero already)"
+    packed = _size(packed_estimate(preview, model))
+    dense = _size(_FLOAT_BYTES * model.parameters)
+    text += (
+        f"; packed file ≈\N{NO-BREAK SPACE}{packed} (estimate), dense file stays ≈\N{NO-BREAK SPACE}{dense}."
+    )
+    if any(not isinstance(settings, PruneSettings) for settings in recipe.steps[: preview.step]):
+        text += " Judged by the weights as they are now."
+    return text, plan.warning or ""
+
+
+def packed_estimate(preview: Preview, model: ModelDescription) -> int:
+    """Bytes of the sparse-packed encoding (1 bit per weight and 4 bytes per non-zero, where that is smaller)."""
+    total = _FLOAT_BYTES * (model.parameters - model.weights)
+    for layer in preview.plan.layers:
+        # Zeros are the smallest magnitudes, so that removing fewer weights than that leaves no other zero.
+        left = layer.weights - max(layer.removed, preview.zeros[layer.name])
+        total += min(_FLOAT_BYTES * layer.weights, (layer.weights + 7) // 8 + _FLOAT_BYTES * left)
+    return total
+
+
+def _sentence(recipe: Recipe, problem: RecipeProblem | None) -> str:
+    """A problem in the words of the form: with the field's title."""
+    if problem is None:
+        return ""
+    title = ""
+    if problem.field is not None and problem.step is not None:
+        field = type(recipe.steps[problem.step]).model_fields[problem.field]
+        title = f"“{field.title or problem.field}”: "
+    return f"{title}{problem.text.rstrip('.')}."
+
+
+def _obstacle(
+    recipe: Recipe,
+    model: ModelDescription | None,
+    task: TaskSpec | None,
+    by_step: Mapping[int | None, RecipeProblem],
+    seed: int | None,
+) -> str:
+    if model is None:
+        return "Open a model to run the recipe on."
+    if not recipe.steps:
+        return "Add a step: the recipe has none."
+    for index in range(len(recipe.steps)):
+        if index in by_step:
+            joint = ":" if by_step[index].field is None else ","
+            return f"Step {index + 1}{joint} {_sentence(recipe, by_step[index])}"
+    if seed is None:
+        return f"The seed must be a whole number from 0 to {formatting.count(MOST_SEED)}."
+    if model.architecture is None:
+        return f"The architecture of {model.source.title} was not recognised, so that it can be inspected but not run."
+    if task is None and not all(isinstance(settings, PruneSettings) for settings in recipe.steps):
+        return "Choose a task: the recipe needs data to train on."
+    return ""
+
+
+def _size(size: int) -> str:
+    # Number and unit stay on one line.
+    return formatting.data_size(size).replace(" ", "\N{NO-BREAK SPACE}")
