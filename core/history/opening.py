@@ -13,7 +13,7 @@ from pathlib import Path
 import platformdirs
 from sqlalchemy import Engine
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from core.errors import StudioError
 from core.history.orm import Base
@@ -126,8 +126,10 @@ def _inspect_file(path: Path) -> str | None:
 
 
 def _file_version(path: Path) -> str | None:
-    # Read-only, so that looking at a file that is then refused changes nothing in it.
-    reader = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)
+    # Looking at a file that is then refused must leave no trace. Even a reader makes the files of a write-ahead log
+    # unless it is told that nobody writes, which is so where there is no log.
+    mode = "mode=ro" if path.with_name(path.name + "-wal").exists() else "immutable=1"
+    reader = sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True, timeout=BUSY_SECONDS)
     with contextlib.closing(reader):
         tables = {row[0] for row in reader.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if not tables:
@@ -228,8 +230,11 @@ def _open_server(url: URL) -> OpenedDatabase:
     place = url.render_as_string(hide_password=True)
     try:
         engine = server_engine(url)
-    except ModuleNotFoundError as error:
-        raise StudioError(f"{place} needs the Python package {error.name}: install it with pip.") from error
+    except (ModuleNotFoundError, NoSuchModuleError) as error:
+        raise StudioError(
+            f"{place} needs a driver that is not installed: install one, for example with “pip install psycopg”.",
+            details=str(error),
+        ) from error
     try:
         with told_in_words(place):
             _bring_up_to_date(engine, None, place)
