@@ -52,15 +52,13 @@ from .history_samples import (
 POSTGRES = "COMPRESSION_STUDIO_POSTGRES"
 
 
-@pytest.fixture(params=["file", "postgresql"])
+@pytest.fixture(params=["file", "postgresql"] if os.environ.get(POSTGRES) else ["file"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[HistoryStore]:
     if request.param == "file":
         with open_history(tmp_path / "history.db") as opened:
             yield opened
         return
-    url = os.environ.get(POSTGRES)
-    if not url:
-        pytest.skip(f"{POSTGRES} is not set")
+    url = os.environ[POSTGRES]
     try:
         with open_history(url) as opened:
             yield opened
