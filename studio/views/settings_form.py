@@ -1,6 +1,7 @@
 """SettingsForm: a form made from any step's settings class; it lets go only of settings that are valid."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -53,6 +54,7 @@ class SettingsForm(QWidget):
         self._layer_names: tuple[str, ...] = ()
         self._noted: dict[str, str] = {}
         self._wrong: dict[str, str] = {}
+        self._told: str | None = None
         self._body = QWidget()
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
@@ -193,10 +195,10 @@ class SettingsForm(QWidget):
         return None, wrong
 
     def _set_wrong(self, wrong: dict[str, str]) -> None:
-        before = self.problem
         self._wrong = wrong
         self._show_errors()
-        if self.problem != before:
+        if self.problem != self._told:
+            self._told = self.problem
             self.invalid.emit(self.problem)
 
     def _show_errors(self) -> None:
@@ -266,9 +268,10 @@ def _words(error: ValidationError, setting: Setting) -> str:
 
 
 def _bound_words(form: NumberFormat, value: float) -> str:
+    plain = replace(form, unit="")
     bounds = []
     if form.minimum is not None:
-        bounds.append(f"{'above' if form.minimum_excluded else 'at least'} {form.show(form.minimum)}")
+        bounds.append(f"{'above' if form.minimum_excluded else 'at least'} {plain.show(form.minimum)}")
     if form.maximum is not None:
-        bounds.append(f"{'below' if form.maximum_excluded else 'at most'} {form.show(form.maximum)}")
-    return f"must be {' and '.join(bounds)}, not {form.show(value)}"
+        bounds.append(f"{'below' if form.maximum_excluded else 'at most'} {plain.show(form.maximum)}")
+    return f"must be {' and '.join(bounds)}, not {plain.show(value)}"
