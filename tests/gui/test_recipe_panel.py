@@ -70,9 +70,10 @@ class Desk:
         self.panel.show()
 
     def find(self, kind, name):
-        found = self.panel.findChild(kind, name)
-        assert found is not None, name
-        return found
+        found = self.panel.findChildren(kind, name)
+        assert found, name
+        # A form that gave way to another is still there until the event loop gets to delete it.
+        return found[-1]
 
     def click(self, name):
         button = self.find(QWidget, name)
