@@ -1,0 +1,21 @@
+"""The same engine without a window: `compression-studio` on the command line.
+
+Nothing heavy is imported before a command needs it: `--help` loads neither numpy nor torch.
+"""
+
+import sys
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry out one command and return the exit code (0 done, 1 a bug, 2 the user can act, 130 cancelled)."""
+    from core.cli.dispatch import carry_out
+
+    return carry_out(sys.argv[1:] if arguments is None else list(arguments), open_window)
+
+
+def open_window(arguments: list[str]) -> int:
+    """Open the studio's window; the one place where the engine's side knows of it."""
+    from studio.app import main as open_studio
+
+    return int(open_studio(arguments))

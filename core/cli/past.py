@@ -1,0 +1,107 @@
+"""The commands `history` and `compare`."""
+
+import argparse
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from core import formatting
+from core.cli.tables import text_table, to_json
+from core.errors import StudioError
+from core.history.records import RunRecord
+from core.history.store import open_history
+from core.measurement.records import Measurement, measurement_to_json
+
+
+def list_history(options: argparse.Namespace) -> int:
+    """The command `history`."""
+    with open_history(options.db) as store:
+        records = store.runs()
+        place = store.place
+    if options.json:
+        print(to_json([record_to_json(record) for record in records]))
+    elif not records:
+        print(f"No runs yet in {place}. Start one with: compression-studio run prune-80-and-fine-tune")
+    else:
+        headers = (
+            "Run",
+            "Name",
+            "Status",
+            "Started",
+            "Model",
+            "Task",
+            "Steps",
+            "Accuracy",
+            "Sparsity",
+            "Packed",
+            "Took",
+        )
+        print(text_table(headers, [_row(record) for record in records], right=(0, 7, 8, 9, 10)))
+    return 0
+
+
+def compare(options: argparse.Namespace) -> int:
+    """The command `compare`."""
+    if len(options.runs) < 2:
+        raise StudioError("A comparison needs two runs or more: name another one.")
+    from core.history.compare import compare_table
+
+    with open_history(options.db) as store:
+        records = [store.run(name) for name in options.runs]
+    table = compare_table(records)
+    if options.json:
+        print(to_json(table.to_json(only_differing=options.differences)))
+        return 0
+    lines: list[tuple[str, ...]] = []
+    group = ""
+    for row in table.differing() if options.differences else table.rows:
+        if row.group != group:
+            group = row.group
+            lines.append((group, *([""] * (len(records) + 1))))
+        cells = (
+            f"{text}  {difference}".rstrip()
+            for text, difference in zip(row.texts, row.differences, strict=True)
+        )
+        lines.append((f"  {row.label}", "≠" if row.differs else "", *cells))
+    headers = ("", "", *(f"Run {record.number}" for record in records))
+    print(text_table(headers, lines))
+    if any(row.differs for row in table.rows):
+        print("≠ marks what differs; changes count from the first run.")
+    return 0
+
+
+def record_to_json(record: RunRecord) -> dict[str, Any]:
+    """A JSON-ready dict of a run, measurements with their derived figures."""
+    data = asdict(record)
+    for stage in ("before", "after"):
+        measurement: Measurement | None = getattr(record, stage)
+        data[stage] = None if measurement is None else measurement_to_json(measurement)
+    return data
+
+
+def _row(record: RunRecord) -> tuple[str, ...]:
+    after, before = record.after, record.before
+    took = None if record.started is None or record.ended is None else record.ended - record.started
+    moment = record.started or record.created
+    return (
+        str(record.number),
+        record.name,
+        record.status + (" early" if record.stopped_early else ""),
+        datetime.fromtimestamp(moment).strftime("%Y-%m-%d %H:%M"),
+        record.source_title,
+        record.task_title or formatting.NOT_MEASURED,
+        record.method,
+        _accuracies(before, after),
+        formatting.percent(after.sparsity) if after is not None else formatting.NOT_MEASURED,
+        formatting.data_size(None if after is None else after.packed_bytes),
+        formatting.duration(took),
+    )
+
+
+def _accuracies(before: Measurement | None, after: Measurement | None) -> str:
+    shown = [
+        formatting.percent(measurement.accuracy.value)
+        for measurement in (before, after)
+        if measurement is not None and measurement.accuracy is not None
+    ]
+    return " → ".join(shown) or formatting.NOT_MEASURED
