@@ -1,0 +1,179 @@
+"""Opens model files by their content, whatever they are called, and reads single tensors from them; needs no torch."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from core.errors import StudioError
+from core.models.checkpoint_names import FoundTensors, find_tensors, recorded_accuracy
+from core.models.checkpoint_safetensors import looks_like_safetensors, read_safetensors
+from core.models.checkpoint_torch import looks_like_pickle, looks_like_zip, read_legacy, read_zip
+from core.models.description import TensorInfo
+from core.models.opened import Array
+from core.models.tensor_file import FileContents, StoredTensor, TensorFile
+
+HEAD = 1024
+
+
+@dataclass(frozen=True)
+class Format:
+    """One file format: adding one is a line in `FORMATS`.
+
+    Attributes:
+        title: for people.
+        recognises: whether a file that begins with these bytes is of this format.
+        read: gives its contents without reading the tensors' data.
+    """
+
+    title: str
+    recognises: Callable[[TensorFile, bytes], bool]
+    read: Callable[[TensorFile], FileContents]
+
+
+FORMATS: tuple[Format, ...] = (
+    Format("torch", looks_like_zip, read_zip),
+    Format("torch (legacy)", looks_like_pickle, read_legacy),
+    Format("safetensors", looks_like_safetensors, read_safetensors),
+)
+
+# What people open by mistake: first bytes (lower case, without leading blanks), what it is, what to do.
+MISTAKEN: tuple[tuple[tuple[bytes, ...], str, str], ...] = (
+    (
+        (b"<!doctype", b"<html", b"<?xml", b"<head", b"<body"),
+        "is a web page, not a model",
+        "the download probably needs a login or another link; download the file itself",
+    ),
+    (
+        (b"version https://git-lfs",),
+        "is a Git LFS pointer, not the model itself",
+        "run “git lfs pull” where it came from",
+    ),
+    (
+        (b"\x1f\x8b", b"bzh", b"\xfd7zxz", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf", b"rar!"),
+        "is a compressed archive",
+        "unpack it and open the model file inside",
+    ),
+    ((b"\x89hdf",), "is an HDF5 (Keras) file, which cannot be opened", "save the weights as safetensors"),
+    ((b"gguf",), "is a GGUF file, which cannot be opened", "open the model's safetensors file"),
+    ((b"\x93numpy",), "is a numpy array, not a model", "save the weights as safetensors"),
+    (
+        (b"{", b"["),
+        "is a text file, not a model",
+        "choose the model file itself (.safetensors, .pt, .pth, .th)",
+    ),
+    (
+        (b"\x89png", b"\xff\xd8\xff", b"gif8", b"%pdf"),
+        "is a picture or a document, not a model",
+        "choose a model file (.safetensors, .pt, .pth, .th)",
+    ),
+)
+
+
+class Checkpoint:
+    """The named tensors of a file. Only names and places are in memory; safe to read from several threads.
+
+    Attributes:
+        path: of the file.
+        format: its title, such as "safetensors".
+        tensors: by plain name, in the order of the file.
+        metadata: text that the file carries beside them.
+        notes: sentences about what was cleaned up or left out.
+        recorded_accuracy: what the file claims, as a fraction; a claim, not a measurement.
+        file_bytes: size of the file.
+    """
+
+    def __init__(
+        self, file: TensorFile, format_title: str, contents: FileContents, found: FoundTensors
+    ) -> None:
+        self._file = file
+        self._stored = found.tensors
+        self.path = file.path
+        self.format = format_title
+        self.file_bytes = file.size
+        self.metadata: Mapping[str, str] = dict(contents.metadata)
+        self.notes = (*contents.notes, *found.notes)
+        self.tensors: Mapping[str, TensorInfo] = {
+            name: TensorInfo(name, stored.shape, stored.dtype, stored.nbytes)
+            for name, stored in found.tensors.items()
+        }
+        self.recorded_accuracy = recorded_accuracy({**contents.metadata, **self._numbers(contents.root)})
+
+    def read(self, name: str) -> Array:
+        """One tensor as a new array in its shape; bf16 and fp8 come as float32.
+
+        Raises:
+            KeyError: if there is no such tensor.
+            StudioError: if the file can no longer be read.
+        """
+        return self._file.read_tensor(self._stored[name])
+
+    def place(self, name: str) -> StoredTensor:
+        """Where a tensor lies in the file, for readers that stream it in pieces."""
+        return self._stored[name]
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _numbers(self, root: Any) -> dict[str, Any]:
+        """The plain entries at the top of a saved dictionary; single-element tensors count as numbers."""
+        if not isinstance(root, Mapping):
+            return {}
+        numbers: dict[str, Any] = {}
+        for name, value in root.items():
+            if isinstance(value, StoredTensor) and value.shape in ((), (1,)) and value.dtype[0] in "FBIU":
+                numbers[str(name)] = self._file.read_tensor(value).item()
+            elif isinstance(value, int | float):
+                numbers[str(name)] = value
+        return numbers
+
+
+def open_checkpoint(path: Path) -> Checkpoint:
+    """Open a safetensors file or a file of `torch.save` (new or legacy format); nothing in it is executed.
+
+    Raises:
+        StudioError: if it is missing, empty, damaged, needs code to be read, holds no tensors or is something else.
+    """
+    file = TensorFile(path)
+    try:
+        head = file.read(0, HEAD)
+        if not head:
+            raise StudioError(f"{file.name} is empty: download or copy it again.")
+        for candidate in FORMATS:
+            if candidate.recognises(file, head):
+                contents = candidate.read(file)
+                break
+        else:
+            raise StudioError(_what_it_is(file.name, head))
+        found = find_tensors(contents.root)
+        if not found.tensors:
+            raise StudioError(
+                f"{file.name} holds no tensors that can be read: choose a file with a model's weights."
+            )
+        return Checkpoint(file, candidate.title, contents, found)
+    except BaseException:
+        file.close()
+        raise
+
+
+def _what_it_is(name: str, head: bytes) -> str:
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    for beginnings, what, remedy in MISTAKEN:
+        if start.startswith(beginnings):
+            return f"{name} {what}: {remedy}."
+    if head[257:262] == b"ustar":
+        return f"{name} is a tar archive: unpack it and open the model file inside."
+    return (
+        f"{name} is not a model file that can be read, or it is damaged: choose a safetensors file or a file of "
+        "torch.save (.pt, .pth, .th)."
+    )

@@ -1,0 +1,121 @@
+"""Opens a source for inspection: files and the sample without torch, networks by name with it."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from core.errors import StudioError
+from core.files import sha256_of
+from core.models.checkpoint import Checkpoint, open_checkpoint
+from core.models.description import ModelDescription
+from core.models.guessing import guessed_layers
+from core.models.opened import OpenedModel, from_arrays
+from core.models.recognise import Recognition, is_parameter, near_miss, recognise, recognise_as
+from core.models.source import ModelSource
+from resources import RESOURCES
+
+SAMPLE_FILE = "sample.safetensors"
+# Hashing reads the whole file, which must not delay the first look at a large one; a run hashes any size.
+HASHED_AT_ONCE = 256_000_000
+
+Check = Callable[[], None]
+
+
+def open_model(source: ModelSource, check: Check | None = None) -> OpenedModel:
+    """A source open for inspection; of a file, only names and shapes are read.
+
+    Args:
+        check: called now and then; raises to give up.
+
+    Raises:
+        StudioError: if the source does not exist, cannot be read or does not fit the architecture it names.
+    """
+    if source.kind not in ("file", "sample"):
+        # Imported here because torch takes seconds, and files can be looked at without it.
+        from core.models.modules import load_module
+
+        loaded = load_module(source, check=check)
+        arrays = {name: tensor.numpy() for name, tensor in loaded.module.state_dict().items()}
+        return from_arrays(loaded.description, arrays)
+    checkpoint = open_checkpoint(path_of(source))
+    try:
+        description = describe_checkpoint(checkpoint, source)
+        if checkpoint.file_bytes <= HASHED_AT_ONCE:
+            description = replace(description, sha256=sha256_of(checkpoint.path, check))
+    except BaseException:
+        checkpoint.close()
+        raise
+    return OpenedModel(description, checkpoint.read)
+
+
+def path_of(source: ModelSource) -> Path:
+    """The file of a source that has one: the sample's lies among the resources."""
+    return RESOURCES / SAMPLE_FILE if source.kind == "sample" else Path(source.name)
+
+
+def describe_checkpoint(checkpoint: Checkpoint, source: ModelSource) -> ModelDescription:
+    """Layers and totals of a file, from names and shapes alone; the SHA-256 is left open.
+
+    Raises:
+        StudioError: if the tensors do not fit the architecture that the user chose.
+    """
+    recognition, notes = recognise_checkpoint(checkpoint, source)
+    dtypes = {name: info.dtype for name, info in checkpoint.tensors.items()}
+    left_out = frozenset(recognition.left_out if recognition else ())
+    if recognition is not None:
+        layers = tuple(replace(layer, dtype=dtypes[layer.weight_name]) for layer in recognition.layers)
+    else:
+        layers = guessed_layers(checkpoint.tensors)
+    return ModelDescription(
+        source=source,
+        architecture=recognition.architecture if recognition else None,
+        architecture_title=recognition.title if recognition else "",
+        layers=layers,
+        parameters=sum(
+            info.elements
+            for name, info in checkpoint.tensors.items()
+            if is_parameter(name) and name not in left_out
+        ),
+        input_shape=recognition.input_shape if recognition else _shape_in(checkpoint.metadata),
+        num_classes=recognition.num_classes if recognition else None,
+        file_bytes=checkpoint.file_bytes,
+        notes=(*checkpoint.notes, *notes),
+        recorded_accuracy=checkpoint.recorded_accuracy,
+    )
+
+
+def recognise_checkpoint(
+    checkpoint: Checkpoint, source: ModelSource
+) -> tuple[Recognition | None, tuple[str, ...]]:
+    """The network that a file's tensors belong to, and what the user should know about that.
+
+    Raises:
+        StudioError: if the tensors do not fit the architecture that the user chose.
+    """
+    shapes = {name: info.shape for name, info in checkpoint.tensors.items()}
+    if source.architecture is not None:
+        recognition = recognise_as(source.architecture, shapes, checkpoint.path.name)
+        return recognition, recognition.notes
+    claimed = checkpoint.metadata.get("architecture")
+    if claimed:
+        try:
+            recognition = recognise_as(claimed, shapes, checkpoint.path.name)
+            return recognition, recognition.notes
+        except StudioError:
+            # What the file says of itself is only a hint; the tensors decide.
+            pass
+    found = recognise(shapes)
+    if found is not None:
+        return found, found.notes
+    return None, (near_miss(shapes) or "Its architecture is not known, so it can be inspected but not run.",)
+
+
+def _shape_in(metadata: Mapping[str, str]) -> tuple[int, ...] | None:
+    try:
+        shape = json.loads(metadata.get("input_shape", ""))
+    except ValueError:
+        return None
+    if isinstance(shape, list) and shape and all(type(size) is int and size > 0 for size in shape):
+        return tuple(shape)
+    return None
