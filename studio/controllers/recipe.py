@@ -56,6 +56,11 @@ class RecipeController(QObject):
         if state.recipe.steps and state.step is None:
             state.set_step(0)
 
+    @property
+    def thresholds(self) -> dict[str, float] | None:
+        """What `preview_changed` said last, for those who came later."""
+        return self._plan.thresholds if self._plan is not None else None
+
     # -- commands ----------------------------------------------------------------------------------------------
 
     def run(self) -> None:

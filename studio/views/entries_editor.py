@@ -11,6 +11,7 @@ from studio import icons, theme
 from studio.views.number_box import NumberBox
 from studio.views.setting_editors import Editor, UnreadableError, starting_number
 from studio.views.setting_kinds import Setting
+from studio.views.undo_passing import UndoPassing
 
 
 class _EntryRow(QWidget):
@@ -34,6 +35,7 @@ class _EntryRow(QWidget):
         completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
         completer.activated.connect(self._completed)
         self.edit.setCompleter(completer)
+        UndoPassing(self.edit)
         self.edit.textEdited.connect(self._edited)
         self.edit.editingFinished.connect(self.settled)
         row = QHBoxLayout(self)

@@ -9,9 +9,11 @@ from decimal import Decimal, InvalidOperation
 from math import floor, isfinite, log10
 from typing import Literal
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import QEvent, Signal
 from PySide6.QtGui import QFocusEvent, QValidator, QWheelEvent
 from PySide6.QtWidgets import QAbstractSpinBox, QWidget
+
+from studio.views.undo_passing import passed_on
 
 Stepping = Literal["linear", "one-two-five", "double"]
 
@@ -129,6 +131,10 @@ class NumberBox(QAbstractSpinBox):
         self._value = value
         if self._form.read(self.lineEdit().text()) != value or not self.hasFocus():
             self.lineEdit().setText(self._form.show(value))
+
+    def event(self, event: QEvent) -> bool:
+        # The box has the focus and hands this event to its text field itself.
+        return passed_on(self.lineEdit(), event) or super().event(event)
 
     def stepBy(self, steps: int) -> None:
         if self._value is None or not isfinite(self._value):

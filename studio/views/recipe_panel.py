@@ -27,6 +27,7 @@ from studio.views.notice import PanelNotice
 from studio.views.number_box import NumberBox, NumberFormat
 from studio.views.settings_form import SettingsForm
 from studio.views.step_list import StepList, StepRow
+from studio.views.undo_passing import UndoPassing
 
 MOST_SEED = 2**32 - 1
 
@@ -162,6 +163,7 @@ class RecipePanel(QWidget):
         self._name.setMaxLength(200)
         self._name.setAccessibleName("Recipe name")
         self._name.setToolTip("The recipe's name; runs are called after it.")
+        UndoPassing(self._name)
         self._name.textEdited.connect(self._name_typed)
         self._name.left.connect(self._name_left)
         self._presets_menu = QMenu(self)

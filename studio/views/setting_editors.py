@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
 from studio import theme
 from studio.views.number_box import NumberBox, NumberFormat
 from studio.views.setting_kinds import Setting
+from studio.views.undo_passing import UndoPassing
 
 
 class UnreadableError(ValueError):
@@ -240,6 +241,7 @@ class TextEditor(Editor):
         self._edit = QLineEdit()
         self._edit.setObjectName(f"text_{setting.name}")
         self._describe(self._edit)
+        UndoPassing(self._edit)
         self._edit.textEdited.connect(self._edited)
         self._edit.editingFinished.connect(self.settled)
         self._row(self._edit)

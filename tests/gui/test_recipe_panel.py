@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
-from PySide6.QtGui import QMouseEvent, QUndoStack
+from PySide6.QtGui import QAction, QMouseEvent, QUndoStack
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
     QApplication,
@@ -58,7 +58,7 @@ class Desk:
     def __init__(self, qtbot, state, background):
         self.qtbot, self.state, self.background = qtbot, state, background
         self.panel = RecipePanel()
-        qtbot.addWidget(self.panel)
+        qtbot.addWidget(self.panel, before_close_func=self.stop)
         self.stack = QUndoStack()
         self.controller = RecipeController(state, background, self.panel, self.stack)
         self.requests, self.previews, self.problems, self.messages = [], [], [], []
@@ -68,6 +68,11 @@ class Desk:
         state.message.connect(self.messages.append)
         self.panel.resize(320, 700)
         self.panel.show()
+
+    def stop(self, _panel):
+        # As at the end of the program: nothing is computed for a panel that is about to go.
+        self.background.drop("preview")
+        self.controller._preview.clear()
 
     def find(self, kind, name):
         found = self.panel.findChildren(kind, name)
@@ -308,6 +313,26 @@ def test_every_preset_can_be_chosen_and_undone(ready):
         assert ready.obstacle == ""
         ready.stack.undo()
         assert ready.state.recipe == before
+
+
+def test_undo_in_a_field_reaches_the_recipe_once_the_field_has_nothing_to_undo(ready):
+    undo = QAction("Undo", ready.panel)
+    undo.setShortcut("Ctrl+Z")
+    undo.triggered.connect(ready.stack.undo)
+    ready.panel.addAction(undo)
+    ready.panel.activateWindow()
+    ready.qtbot.waitUntil(ready.panel.isActiveWindow)
+    box = ready.find(NumberBox, "number_sparsity")
+    box.setFocus()
+    QTest.keyClick(box, Qt.Key.Key_Up)
+    assert ready.state.recipe.steps[0].sparsity == 0.51
+    QTest.keyClick(box, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert ready.state.recipe.steps[0].sparsity == 0.5
+    box.lineEdit().selectAll()
+    QTest.keyClicks(box.lineEdit(), "6")
+    assert ready.state.recipe.steps[0].sparsity == 0.06
+    QTest.keyClick(box, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert ready.state.recipe.steps[0].sparsity == 0.5
 
 
 def test_the_name_is_edited_and_never_lost(ready):
