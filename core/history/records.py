@@ -25,7 +25,8 @@ class RunRecord:
     Attributes:
         number: counts runs from 1 for people ("run 12"); `run_id` is the name for ever.
         created, started, ended: seconds since the epoch, UTC; None where it has not happened.
-        source, task, recipe: the JSON forms of ModelSource, TaskSpec and Recipe.
+        source, task, recipe: the JSON forms of ModelSource, TaskSpec and Recipe. Records share them: copy before
+            you change one.
         environment: versions, device and threads as recorded at the start.
         method: the kinds of the recipe's steps, joined: "prune + fine-tune".
         error: the sentence that the user saw, of a failed run.

@@ -4,15 +4,15 @@ Fields that a value has and its table has not (yet) go into the row's JSON colum
 is lost before a migration gives it a column.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import Row, RowMapping
+from sqlalchemy import RowMapping
 
 from core.events import MetricPoint
 from core.history.orm import ArtifactRow, LayerRow, MeasurementRow, Metric, Run, RunDocument
-from core.history.records import Artifact, RunRecord, Status
+from core.history.records import Artifact, RunRecord
 from core.measurement.records import Accuracy, Latency, LayerStatistics, Measurement
 
 METRIC_COLUMNS = (
@@ -24,18 +24,41 @@ METRIC_COLUMNS = (
     Metric.value,
     Metric.seconds,
 )
-RUN_COLUMNS = tuple(
-    column
-    for column in Run.__table__.columns
-    if column.name not in {"recipe_sha256", "host", "pid", "process_started"}
-)
-DOCUMENT_COLUMNS = tuple(
-    column for column in RunDocument.__table__.columns if column.name not in {"run_number"}
-)
-MEASUREMENT_COLUMNS = tuple(MeasurementRow.__table__.columns)
-_MEASUREMENT_NAMES = frozenset(column.name for column in MEASUREMENT_COLUMNS)
-_LAYER_NAMES = frozenset(column.name for column in LayerRow.__table__.columns)
+_RUN = Run.__table__.columns
+_MEASUREMENT = MeasurementRow.__table__.columns
+_MEASUREMENT_NAMES = frozenset(_MEASUREMENT.keys())
+_LAYER_NAMES = frozenset(LayerRow.__table__.columns.keys())
 _PARTS: dict[str, type[Accuracy] | type[Latency]] = {"accuracy": Accuracy, "latency": Latency}
+
+RUN_COLUMNS = (
+    *(column for column in _RUN if column.name in {field.name for field in fields(RunRecord)}),
+    *(column for column in RunDocument.__table__.columns if column.name != "run_number"),
+)
+
+
+def _stored(kind: type[Any], prefix: str = "") -> tuple[str, ...]:
+    """The fields of a dataclass that have a column of their own, in the dataclass's order."""
+    return tuple(field.name for field in fields(kind) if prefix + field.name in _MEASUREMENT_NAMES)
+
+
+_FIGURES = _stored(Measurement)
+_ACCURACY = _stored(Accuracy, "accuracy_")
+_LATENCY = _stored(Latency, "latency_")
+MEASUREMENT_COLUMNS = tuple(
+    _MEASUREMENT[name]
+    for name in (
+        "run_number",
+        "stage",
+        "extra",
+        *_FIGURES,
+        *(f"accuracy_{name}" for name in _ACCURACY),
+        *(f"latency_{name}" for name in _LATENCY),
+    )
+)
+_FIRST_ACCURACY = 3 + len(_FIGURES)
+_FIRST_LATENCY = _FIRST_ACCURACY + len(_ACCURACY)
+_COUNT = _FIRST_ACCURACY + _ACCURACY.index("count")
+_MEDIAN = _FIRST_LATENCY + _LATENCY.index("median_ms")
 
 
 def metric_row(number: int, point: MetricPoint) -> dict[str, Any]:
@@ -74,24 +97,29 @@ def _place(row: dict[str, Any], extra: dict[str, Any], name: str, value: Any) ->
         extra[name] = value
 
 
-def measurement_from(row: RowMapping) -> Measurement:
-    """The measurement of a row of `measurements`."""
-    known: dict[str, Any] = {**row, **row["extra"]}
-    arguments = _arguments(Measurement, known, "")
-    arguments["accuracy"] = (
-        Accuracy(**_arguments(Accuracy, known, "accuracy_")) if row["accuracy_count"] is not None else None
-    )
-    arguments["latency"] = (
-        Latency(**_arguments(Latency, known, "latency_")) if row["latency_median_ms"] is not None else None
-    )
-    return Measurement(**arguments)
+def measurement_from(row: Sequence[Any]) -> Measurement:
+    """The measurement of a row of `MEASUREMENT_COLUMNS`."""
+    # Positions instead of names: a list of many runs makes two of these for each.
+    extra = row[2]
+    figures = dict(zip(_FIGURES, row[3:_FIRST_ACCURACY], strict=True))
+    figures["input_shape"] = _tuples(figures["input_shape"])
+    if row[_COUNT] is not None:
+        known = zip(_ACCURACY, row[_FIRST_ACCURACY:_FIRST_LATENCY], strict=True)
+        figures["accuracy"] = Accuracy(**dict(known), **_extra(extra, Accuracy, _ACCURACY, "accuracy_"))
+    if row[_MEDIAN] is not None:
+        known = zip(_LATENCY, row[_FIRST_LATENCY:], strict=True)
+        figures["latency"] = Latency(**dict(known), **_extra(extra, Latency, _LATENCY, "latency_"))
+    return Measurement(**figures, **_extra(extra, Measurement, (*_FIGURES, *_PARTS), ""))
 
 
-def _arguments(kind: type[Any], known: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+def _extra(extra: Mapping[str, Any], kind: type[Any], stored: Sequence[str], prefix: str) -> dict[str, Any]:
+    """Fields that have no column (yet), as far as this version knows them."""
+    if not extra:
+        return {}
     return {
-        field.name: _tuples(known[prefix + field.name])
+        field.name: _tuples(extra[prefix + field.name])
         for field in fields(kind)
-        if prefix + field.name in known
+        if field.name not in stored and prefix + field.name in extra
     }
 
 
@@ -115,7 +143,10 @@ def layer_row(number: int, stage: str, position: int, layer: LayerStatistics) ->
 
 def layer_from(row: RowMapping) -> LayerStatistics:
     """The layer of a row of `layers`."""
-    return LayerStatistics(**_arguments(LayerStatistics, {**row, **(row["extra"] or {})}, ""))
+    known: dict[str, Any] = {**row, **(row["extra"] or {})}
+    return LayerStatistics(
+        **{field.name: _tuples(known[field.name]) for field in fields(LayerStatistics) if field.name in known}
+    )
 
 
 def artifact_from(row: ArtifactRow) -> Artifact:
@@ -123,40 +154,9 @@ def artifact_from(row: ArtifactRow) -> Artifact:
     return Artifact(row.kind, row.path, row.size, row.sha256)
 
 
-def record_from(row: Row[Any], stages: Mapping[str, Measurement]) -> RunRecord:
-    """The record of a row of `RUN_COLUMNS` and `DOCUMENT_COLUMNS`, with the run's measurements by stage."""
-    return RunRecord(
-        run_id=row.run_id,
-        number=row.number,
-        name=row.name,
-        status=cast(Status, row.status),
-        created=row.created,
-        started=row.started,
-        ended=row.ended,
-        seed=row.seed,
-        source=row.source,
-        source_title=row.source_title,
-        source_sha256=row.source_sha256,
-        task=row.task,
-        task_title=row.task_title,
-        recipe=row.recipe,
-        method=row.method,
-        environment=row.environment,
-        before=stages.get("before"),
-        after=stages.get("after"),
-        error=row.error,
-        error_details=row.error_details,
-        stopped_early=row.stopped_early,
-        starred=row.starred,
-        tags=tuple(row.tags),
-        note=row.note,
-        notices=tuple(row.notices),
-        updated=row.updated,
-        active_seconds=row.active_seconds,
-        device=row.device,
-        threads=row.threads,
-        measure_latency=row.measure_latency,
-        parent_run_id=row.parent_run_id,
-        archived=row.archived,
-        deleted_at=row.deleted_at,
-    )
+def record_from(row: RowMapping, stages: Mapping[str, Measurement]) -> RunRecord:
+    """The record of a row of `RUN_COLUMNS`, with the run's measurements by stage."""
+    values: dict[str, Any] = dict(row)
+    values["tags"] = tuple(values["tags"])
+    values["notices"] = tuple(values["notices"])
+    return RunRecord(**values, before=stages.get("before"), after=stages.get("after"))

@@ -4,6 +4,8 @@ Everything that only SQLite (or only PostgreSQL) understands stands in this modu
 """
 
 import contextlib
+import functools
+import json
 import sqlite3
 import threading
 import time
@@ -40,7 +42,14 @@ def file_engine(path: Path) -> Engine:
     def connect() -> sqlite3.Connection:
         return sqlite3.connect(location, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
 
-    engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool, pool_size=4, max_overflow=-1)
+    engine = create_engine(
+        "sqlite://",
+        creator=connect,
+        poolclass=QueuePool,
+        pool_size=4,
+        max_overflow=-1,
+        json_deserializer=_parsed,
+    )
     event.listen(engine, "connect", _prepare_connection)
     event.listen(engine, "begin", _begin)
     return engine
@@ -48,7 +57,13 @@ def file_engine(path: Path) -> Engine:
 
 def server_engine(url: URL) -> Engine:
     """An engine on a PostgreSQL server."""
-    return create_engine(url, pool_size=4, max_overflow=16, pool_pre_ping=True)
+    return create_engine(url, pool_size=4, max_overflow=16, pool_pre_ping=True, json_deserializer=_parsed)
+
+
+@functools.lru_cache(maxsize=8192)
+def _parsed(text: str) -> Any:
+    """A JSON document. Recipes, sources and environments repeat from run to run and are frozen by agreement."""
+    return json.loads(text)
 
 
 def _prepare_connection(connection: sqlite3.Connection, _record: object) -> None:

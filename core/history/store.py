@@ -17,7 +17,6 @@ from core.history.orm import ArtifactRow, LayerRow, MeasurementRow, Metric, Run,
 from core.history.recording import UNFINISHED, insert_run, mark_orphans, owner_of, record_events
 from core.history.records import Artifact, RunRecord
 from core.history.rows import (
-    DOCUMENT_COLUMNS,
     MEASUREMENT_COLUMNS,
     METRIC_COLUMNS,
     RUN_COLUMNS,
@@ -295,20 +294,22 @@ class HistoryStore:
 
 def _records(session: Session, *conditions: ColumnElement[bool]) -> list[RunRecord]:
     """The runs that satisfy all conditions, newest first, with their measurements."""
-    statement = (
-        select(*RUN_COLUMNS, *DOCUMENT_COLUMNS)
-        .join(RunDocument, RunDocument.run_number == Run.number)
-        .where(*conditions)
-        .order_by(Run.created.desc(), Run.number.desc())
-    )
-    rows = session.execute(statement).all()
+    # The connection gives plain rows; the session would look for objects in each.
+    connection = session.connection()
     stages: dict[int, dict[str, Measurement]] = {}
     measured = (
         select(*MEASUREMENT_COLUMNS).join(Run, Run.number == MeasurementRow.run_number).where(*conditions)
     )
-    for row in session.execute(measured).mappings():
-        stages.setdefault(row["run_number"], {})[row["stage"]] = measurement_from(row)
-    return [record_from(row, stages.get(row.number, {})) for row in rows]
+    for row in connection.execute(measured):
+        stages.setdefault(row[0], {})[row[1]] = measurement_from(row)
+    listed = (
+        select(*RUN_COLUMNS)
+        .join(RunDocument, RunDocument.run_number == Run.number)
+        .where(*conditions)
+        .order_by(Run.created.desc(), Run.number.desc())
+    )
+    rows = connection.execute(listed).mappings()
+    return [record_from(row, stages.get(row["number"], {})) for row in rows]
 
 
 def _chunks(names: Sequence[str]) -> Iterable[Sequence[str]]:
