@@ -11,8 +11,9 @@ Floats: TypeAlias = NDArray[np.float64]
 Check: TypeAlias = Callable[[], None]
 
 CHUNK = 1 << 14
-"""Elements looked at together: so few that intermediate results stay in the cache and, above all, below the size
-from which the C library gets fresh pages for every array (twice this size costs three times the time)."""
+"""Elements looked at together: so few that intermediate results stay in the cache and, above all, below the
+size from which the C library gets fresh pages for every array (twice this size costs three times the
+time)."""
 
 
 def float_chunks(

@@ -1,0 +1,253 @@
+"""InspectController: has the selected layers counted and painted, and shows the answers in the inspector."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject
+
+from core.analysis.colormaps import HeatmapColors, heatmap_colors
+from core.analysis.distributions import LayerDistribution
+from core.analysis.magnitudes import MagnitudeTable
+from core.formatting import count, percent
+from core.models.description import Layer
+from core.models.opened import OpenedModel
+from studio import theme
+from studio.jobs.background import Background, Ticket
+from studio.problem import Problem
+from studio.state import AppState
+from studio.tables.layer_columns import short_shape
+from studio.views.inspector import HEATMAP, HISTOGRAM, Inspector
+
+if TYPE_CHECKING:
+    from studio.controllers.inspect_work import WeightCache
+    from studio.views.heatmap_view import PaintedTile, TileRequest
+
+HISTOGRAM_TOPIC = "inspector histogram"
+HEATMAP_TOPIC = "inspector heatmap"
+PREVIEW_TOPIC = "inspector preview"
+_TABLES_KEPT = 32
+
+
+class InspectController(QObject):
+    """Connects the state and the inspector. Of two requests of a kind, only the later is answered."""
+
+    def __init__(
+        self, state: AppState, background: Background, inspector: Inspector, parent: QObject | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._state = state
+        self._background = background
+        self._inspector = inspector
+        self._cache: WeightCache | None = None
+        self._tables: dict[str, MagnitudeTable] = {}
+        self._last_tile: TileRequest | None = None
+        state.model_changed.connect(self._model_changed)
+        state.layer_selection_changed.connect(self._selection_changed)
+        inspector.ready.connect(self._views_ready)
+        inspector.tab_changed.connect(self.refresh)
+        inspector.preview_changed.connect(self._preview_changed)
+        inspector.problem.connect(state.problem)
+        inspector.notice.retry.connect(self.refresh)
+        theme.events.changed.connect(self._theme_changed)
+        if inspector.histogram is not None:
+            self._views_ready()
+        self._model_changed(state.model)
+
+    def show_histogram(self) -> None:
+        """Bring the histogram to the front."""
+        self._inspector.show_tab(HISTOGRAM)
+
+    def show_heatmap(self) -> None:
+        """Bring the heatmap to the front."""
+        self._inspector.show_tab(HEATMAP)
+
+    def refresh(self) -> None:
+        """Look at the selected layers again, in the tab on show."""
+        inspector = self._inspector
+        layers = self._selected()
+        if inspector.histogram is None or inspector.heatmap is None or not self._say_what(layers):
+            return
+        inspector.notice.clear()
+        if inspector.tab == HISTOGRAM:
+            self._ask_histogram(layers)
+        else:
+            self._background.drop(HISTOGRAM_TOPIC)
+            inspector.heatmap.show_layers([layer for _, layer in layers])
+            inspector.heatmap.ask()
+        self._ask_removal()
+
+    # -- what happened
+    # -----------------------------------------------------------------------------------------
+
+    def _views_ready(self) -> None:
+        histogram, heatmap = self._inspector.histogram, self._inspector.heatmap
+        if histogram is not None and heatmap is not None:
+            histogram.bins_changed.connect(self.refresh)
+            heatmap.tile_wanted.connect(self._ask_tile)
+            self.refresh()
+
+    def _model_changed(self, model: OpenedModel | None) -> None:
+        for topic in (HISTOGRAM_TOPIC, HEATMAP_TOPIC, PREVIEW_TOPIC):
+            self._background.drop(topic)
+        self._tables, self._last_tile = {}, None
+        if model is None:
+            self._cache = None
+        else:
+            from studio.controllers.inspect_work import WeightCache
+
+            self._cache = WeightCache(model)
+        if self._inspector.heatmap is not None:
+            self._inspector.heatmap.show_layers(())
+        self.refresh_or_say()
+
+    def refresh_or_say(self) -> None:
+        """Refresh, or say what is missing for it."""
+        if self._say_what(self._selected()):
+            self.refresh()
+
+    def _selection_changed(self, _names: tuple[str, ...]) -> None:
+        self.refresh_or_say()
+
+    def _preview_changed(self, _thresholds: Mapping[str, float]) -> None:
+        self._ask_removal()
+        if self._inspector.tab == HEATMAP and self._last_tile is not None:
+            self._ask_tile(self._last_tile)
+
+    def _theme_changed(self, _tokens: theme.Tokens) -> None:
+        # Pixels are painted in the worker, in the colours of the scheme.
+        if self._inspector.tab == HEATMAP and self._last_tile is not None:
+            self._ask_tile(self._last_tile)
+
+    def _selected(self) -> list[tuple[int, Layer]]:
+        """The selected layers with their index in the model, in the order of the model."""
+        model = self._state.model
+        if model is None:
+            return []
+        wanted = set(self._state.layers)
+        return [(n, layer) for n, layer in enumerate(model.description.layers) if layer.name in wanted]
+
+    def _say_what(self, layers: list[tuple[int, Layer]]) -> bool:
+        """Name what is looked at; if there is nothing, say what to do and return False."""
+        inspector = self._inspector
+        if self._state.model is None:
+            inspector.notice.show_empty(
+                "Open a model to see how its weights are distributed and where they are zero.",
+                "Open a model…",
+            )
+        elif not layers:
+            inspector.notice.show_empty("Select one or more layers in the table to look at their weights.")
+        elif len(layers) == 1:
+            inspector.set_heading(f"{layers[0][1].name} · {short_shape(layers[0][1])}")
+        else:
+            weights = sum(layer.weights for _, layer in layers)
+            inspector.set_heading(f"{count(len(layers))} layers · {count(weights)} weights")
+        return bool(layers)
+
+    # -- histogram
+    # ---------------------------------------------------------------------------------------------
+
+    def _ask_histogram(self, layers: list[tuple[int, Layer]]) -> None:
+        from studio.controllers.inspect_work import look_at_distributions
+        from studio.views.histogram_view import MOST_DRAWN
+
+        view, cache = self._inspector.histogram, self._cache
+        if view is None or cache is None:
+            return
+        drawn, bins, selected = layers[:MOST_DRAWN], view.bins, len(layers)
+
+        def work(ticket: Ticket) -> tuple[LayerDistribution, ...]:
+            return look_at_distributions(cache, drawn, bins, ticket.check)
+
+        def done(found: tuple[LayerDistribution, ...]) -> None:
+            self._inspector.notice.clear()
+            view.show_layers(found, selected)
+
+        self._inspector.notice.show_busy()
+        self._background.ask(HISTOGRAM_TOPIC, work, done, self._failed)
+
+    # -- heatmap
+    # -----------------------------------------------------------------------------------------------
+
+    def _ask_tile(self, request: "TileRequest") -> None:
+        from studio.controllers.inspect_work import PREVIEW_FROM, weights_on_show
+
+        self._last_tile = request
+        if self._inspector.tab == HEATMAP:
+            self._inspector.notice.show_busy()
+            self._ask_painted(request, preview=weights_on_show(request) > PREVIEW_FROM)
+
+    def _ask_painted(self, request: "TileRequest", *, preview: bool) -> None:
+        from studio.controllers.inspect_work import look_at_matrix
+
+        view, cache = self._inspector.heatmap, self._cache
+        if view is None or cache is None:
+            return
+        threshold = self._inspector.preview.get(request.layer)
+        colors = _colors(theme.tokens())
+
+        def work(ticket: Ticket) -> "PaintedTile":
+            return look_at_matrix(cache, request, threshold, colors, preview=preview, check=ticket.check)
+
+        def done(painted: "PaintedTile") -> None:
+            view.show_tile(painted)
+            if painted.tile.exact:
+                self._inspector.notice.clear()
+            else:
+                self._ask_painted(request, preview=False)
+
+        self._background.ask(HEATMAP_TOPIC, work, done, self._failed)
+
+    # -- preview
+    # -----------------------------------------------------------------------------------------------
+
+    def _ask_removal(self) -> None:
+        """Say how many weights of the layers on show the preview would take."""
+        thresholds, cache = self._inspector.preview, self._cache
+        shown = [layer.name for _, layer in self._on_show()]
+        if cache is None or not any(name in thresholds for name in shown):
+            self._background.drop(PREVIEW_TOPIC)
+            self._inspector.set_preview_text("")
+            return
+        missing = [name for name in shown if name not in self._tables]
+        if not missing:
+            self._tell_removal(shown)
+            return
+        from studio.controllers.inspect_work import tables_of
+
+        def work(ticket: Ticket) -> dict[str, MagnitudeTable]:
+            return tables_of(cache, missing, ticket.check)
+
+        def done(found: dict[str, MagnitudeTable]) -> None:
+            if len(self._tables) > _TABLES_KEPT:
+                self._tables = {name: table for name, table in self._tables.items() if name in shown}
+            self._tables |= found
+            self._tell_removal(shown)
+
+        self._background.ask(PREVIEW_TOPIC, work, done, self._failed)
+
+    def _on_show(self) -> list[tuple[int, Layer]]:
+        heatmap = self._inspector.heatmap
+        layers = self._selected()
+        if self._inspector.tab == HEATMAP and heatmap is not None and heatmap.layer is not None:
+            return [(n, layer) for n, layer in layers if layer is heatmap.layer]
+        return layers[:_TABLES_KEPT]
+
+    def _tell_removal(self, layers: list[str]) -> None:
+        from studio.controllers.inspect_work import removal
+
+        found = removal({name: self._tables[name] for name in layers}, self._inspector.preview)
+        about = "" if found.exact else "about "
+        already = f", {count(found.already_zero)} are zero already" if found.already_zero else ""
+        share = percent(found.removed / found.weights, 1) if found.weights else ""
+        self._inspector.set_preview_text(
+            f"would remove {about}{count(found.removed)} of {count(found.weights)} weights ({share}{already})"
+        )
+
+    def _failed(self, problem: Problem) -> None:
+        self._inspector.notice.show_problem(problem, retry=True)
+
+
+def _colors(tokens: theme.Tokens) -> HeatmapColors:
+    return heatmap_colors(
+        dark=tokens.name == "dark", hole=tokens.hole, going=tokens.bad, invalid=tokens.series_color(5)
+    )

@@ -1,0 +1,146 @@
+"""LayersController: fills the layer table, ties its selection to the state's, copies and exports it."""
+
+import csv
+import io
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from PySide6.QtCore import QObject
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QFileDialog
+
+from core.analysis.summary import LayerSummary, summarize
+from core.errors import StudioError
+from core.files import write_text
+from core.models.opened import OpenedModel
+from studio.jobs.background import Background, Ticket
+from studio.problem import Problem, problem_from
+from studio.state import AppState
+from studio.views.layer_panel import LayerPanel
+
+TOPIC = "layer summaries"
+BATCH_SECONDS = 0.05
+"""Work between two updates of the table; after each, the rows on the screen come first again."""
+
+Found = list[tuple[int, LayerSummary | Problem]]
+
+
+class LayersController(QObject):
+    """Connects the state and the layer panel."""
+
+    def __init__(
+        self, state: AppState, background: Background, panel: LayerPanel, parent: QObject | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._state = state
+        self._background = background
+        self._panel = panel
+        self._told_problem = False
+        state.model_changed.connect(self._model_changed)
+        state.layer_selection_changed.connect(panel.select)
+        panel.selection_changed.connect(state.set_layers)
+        panel.copy_requested.connect(self.copy_table)
+        panel.export_requested.connect(self.choose_csv)
+        if state.model is not None:
+            self._model_changed(state.model)
+            panel.select(state.layers)
+
+    def focus_filter(self) -> None:
+        """Put the cursor into the filter of the layer table."""
+        self._panel.focus_filter()
+
+    def copy_table(self) -> None:
+        """Copy the selected rows (all that are shown if none is) as tab-separated text, with full precision."""
+        places = self._panel.layers_to_export(selected_only=True)
+        text = _separated(self._panel.model.rows_as_text(places), "\t")
+        QGuiApplication.clipboard().setText(text)
+        self._state.message.emit(f"{len(places):,} rows of the layer table are on the clipboard.")
+
+    def choose_csv(self) -> None:
+        """Ask for a file and write all rows that are shown to it."""
+        path, _ = QFileDialog.getSaveFileName(
+            self._panel, "Export layer table", "layers.csv", "Comma-separated values (*.csv)"
+        )
+        if path:
+            self.export_csv(Path(path))
+
+    def export_csv(self, path: Path) -> None:
+        """Write all rows that are shown to a CSV file; a failure is told by the state's `problem`."""
+        rows = self._panel.model.rows_as_text(self._panel.layers_to_export(selected_only=False))
+        try:
+            write_text(path, _separated(rows, ","))
+        except StudioError as error:
+            self._state.problem.emit(problem_from(error))
+        else:
+            self._state.message.emit(f"The layer table was written to {path}.")
+
+    # -- statistics
+    # --------------------------------------------------------------------------------------------
+
+    def _model_changed(self, model: OpenedModel | None) -> None:
+        self._background.drop(TOPIC)
+        self._told_problem = False
+        if model is None:
+            self._panel.show_nothing()
+            return
+        self._panel.show_layers(model.description.layers)
+        self._count_more(model)
+
+    def _count_more(self, model: OpenedModel) -> None:
+        """Have the next layers counted: those on the screen first."""
+        missing = self._panel.model.missing()
+        if not missing:
+            if model.description.layers:
+                self._panel.notice.clear()
+            if self._panel.model.depends_on_statistics:
+                self._panel.model.refresh_order()
+            return
+        self._panel.notice.show_busy()
+        left = set(missing)
+        visible = [place for place in self._panel.visible_layers() if place in left]
+        queue = [*visible, *(place for place in missing if place not in set(visible))]
+
+        def work(ticket: Ticket) -> Found:
+            return _count(model, queue, ticket)
+
+        def done(found: Found) -> None:
+            self._add(found)
+            self._count_more(model)
+
+        self._background.ask(TOPIC, work, done, self._failed)
+
+    def _add(self, found: Found) -> None:
+        self._panel.add_summaries(found)
+        for _place, summary in found:
+            # One sentence for the whole model: a file that went away fails for every layer.
+            if isinstance(summary, Problem) and not self._told_problem:
+                self._told_problem = True
+                self._state.problem.emit(summary)
+
+    def _failed(self, problem: Problem) -> None:
+        self._panel.notice.clear()
+        self._state.problem.emit(problem)
+
+
+def _count(model: OpenedModel, queue: Sequence[int], ticket: Ticket) -> Found:
+    """Summaries of the first layers of the queue, as many as the time of one batch allows, at least one."""
+    found: Found = []
+    until = time.monotonic() + BATCH_SECONDS
+    for place in queue:
+        ticket.check()
+        layer = model.description.layers[place]
+        try:
+            summary: LayerSummary | Problem = summarize(model.tensor(layer.weight_name), check=ticket.check)
+        except Exception as error:
+            summary = problem_from(error)
+        found.append((place, summary))
+        if time.monotonic() > until:
+            break
+    return found
+
+
+def _separated(rows: list[list[str]], separator: str) -> str:
+    text = io.StringIO()
+    csv.writer(text, delimiter=separator, lineterminator="\n").writerows(rows)
+    return text.getvalue()

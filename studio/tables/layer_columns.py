@@ -1,0 +1,203 @@
+"""The columns of the layer table: title, explanation, text, full precision and sort order of each."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from core.analysis.statistics import Statistics
+from core.formatting import NOT_MEASURED, count, macs, percent, short_count, significant
+from core.models.description import Layer
+
+NAME, DISTRIBUTION, WEIGHTS, ZEROS = range(4)
+"""The first columns, which fit a narrow panel; two of them are drawn rather than written."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column.
+
+    Attributes:
+        text: what the cell says, from the layer, its statistics (None until they are counted) and the
+            weights of the whole model.
+        exact: the same with full precision, for tooltips, copies and CSV files.
+        number: what the column is sorted by; None for text, and for figures not known yet.
+        shown: whether it is shown at first.
+        from_statistics: whether it needs the weights to be read.
+    """
+
+    key: str
+    title: str
+    explanation: str
+    width: int
+    text: Callable[[Layer, Statistics | None, int], str]
+    exact: Callable[[Layer, Statistics | None, int], str]
+    number: Callable[[Layer, Statistics | None, int], float | None] | None
+    shown: bool = True
+    from_statistics: bool = False
+
+    @property
+    def numeric(self) -> bool:
+        """Whether it holds figures, which stand on the right."""
+        return self.number is not None
+
+
+def shape_text(shape: tuple[int, ...]) -> str:
+    """16 × 3 × 3 × 3; “scalar” without a dimension."""
+    return " × ".join(str(side) for side in shape) or "scalar"
+
+
+def _figure(
+    key: str, title: str, explanation: str, attribute: str, width: int = 72, *, whole: bool = False
+) -> Column:
+    """A column of one figure of the statistics, hidden at first."""
+
+    def value(_layer: Layer, figures: Statistics | None, _total: int) -> float | None:
+        return None if figures is None else getattr(figures, attribute)
+
+    def text(layer: Layer, figures: Statistics | None, total: int) -> str:
+        number = value(layer, figures, total)
+        if number is None:
+            return NOT_MEASURED
+        return count(int(number)) if whole else significant(number)
+
+    def exact(layer: Layer, figures: Statistics | None, total: int) -> str:
+        number = value(layer, figures, total)
+        return "" if number is None else repr(number)
+
+    return Column(key, title, explanation, width, text, exact, value, shown=False, from_statistics=True)
+
+
+def _weights_text(layer: Layer, _figures: Statistics | None, _total: int) -> str:
+    return count(layer.weights) if layer.weights < 1_000_000 else short_count(layer.weights)
+
+
+def _zeros_text(_layer: Layer, figures: Statistics | None, _total: int) -> str:
+    return NOT_MEASURED if figures is None else percent(figures.sparsity, 1)
+
+
+def _zeros_exact(_layer: Layer, figures: Statistics | None, _total: int) -> str:
+    return "" if figures is None else repr(figures.sparsity)
+
+
+def _zeros_number(_layer: Layer, figures: Statistics | None, _total: int) -> float | None:
+    return None if figures is None else figures.sparsity
+
+
+def _share(layer: Layer, _figures: Statistics | None, total: int) -> float:
+    return layer.weights / total if total else 0.0
+
+
+COLUMNS: tuple[Column, ...] = (
+    Column(
+        "name",
+        "Layer",
+        "The layer's path in the model",
+        96,
+        lambda layer, _f, _t: layer.name,
+        lambda layer, _f, _t: layer.name,
+        None,
+    ),
+    Column(
+        "distribution",
+        "Values",
+        "How the layer's weights are distributed, from smallest to largest; exact zeros are left out",
+        58,
+        lambda _l, _f, _t: "",
+        lambda _l, _f, _t: "",
+        # Sorted by spread, the one figure that a small histogram cannot show.
+        lambda _l, figures, _t: None if figures is None else figures.std,
+        from_statistics=True,
+    ),
+    Column(
+        "weights",
+        "Weights",
+        "Weights of the layer; its bias is not counted",
+        62,
+        _weights_text,
+        lambda layer, _f, _t: str(layer.weights),
+        lambda layer, _f, _t: layer.weights,
+    ),
+    Column(
+        "zeros",
+        "Zeros",
+        "Sparsity: the fraction of the weights that are exactly zero",
+        62,
+        _zeros_text,
+        _zeros_exact,
+        _zeros_number,
+        from_statistics=True,
+    ),
+    Column(
+        "kind",
+        "Kind",
+        "What the layer computes",
+        70,
+        lambda layer, _f, _t: layer.kind,
+        lambda layer, _f, _t: layer.kind,
+        None,
+    ),
+    Column(
+        "shape",
+        "Shape",
+        "Output channels × input channels × kernel height × kernel width (× = by)",
+        132,
+        lambda layer, _f, _t: shape_text(layer.shape),
+        lambda layer, _f, _t: shape_text(layer.shape),
+        None,
+    ),
+    Column(
+        "macs",
+        "MACs",
+        "Multiply-accumulates for one input example; blank where the input size is not known",
+        104,
+        lambda layer, _f, _t: macs(layer.macs),
+        lambda layer, _f, _t: "" if layer.macs is None else str(layer.macs),
+        lambda layer, _f, _t: layer.macs,
+    ),
+    Column(
+        "share",
+        "Share",
+        "The layer's part of all prunable weights of the model",
+        66,
+        lambda layer, figures, total: percent(_share(layer, figures, total), 1),
+        lambda layer, figures, total: repr(_share(layer, figures, total)),
+        _share,
+    ),
+    Column(
+        "dtype",
+        "Type",
+        "Number format of the weights in the file",
+        52,
+        lambda layer, _f, _t: layer.dtype,
+        lambda layer, _f, _t: layer.dtype,
+        None,
+    ),
+    _figure("minimum", "Min", "The smallest weight", "minimum"),
+    _figure("maximum", "Max", "The largest weight", "maximum"),
+    _figure("mean", "Mean", "The mean of the weights", "mean"),
+    _figure("std", "Std", "The standard deviation of the weights", "std"),
+    _figure(
+        "near_zeros",
+        "Near zero",
+        "Weights that are not zero but smaller than 0.001 in magnitude",
+        "near_zeros",
+        whole=True,
+    ),
+    _figure(
+        "kurtosis",
+        "Kurtosis",
+        "Excess kurtosis: 0 for a normal distribution, larger with heavier tails",
+        "kurtosis",
+    ),
+    _figure(
+        "not_finite",
+        "NaN, Inf",
+        "Weights that are not a number or infinite; they are in no other figure",
+        "not_finite",
+        whole=True,
+    ),
+)
+
+
+def short_shape(layer: Layer) -> str:
+    """For a heading: `conv2d 16 × 3 × 3 × 3 · 432 weights`."""
+    return f"{layer.kind} {shape_text(layer.shape)} · {count(layer.weights)} weights"

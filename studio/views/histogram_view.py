@@ -1,0 +1,197 @@
+"""The Histogram tab: controls, plot and statistics of the selected layers. Imports pyqtgraph."""
+
+from collections.abc import Mapping, Sequence
+
+from PySide6.QtCore import QPoint, Qt, Signal
+from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QCheckBox,
+    QComboBox,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QMenu,
+    QTableView,
+    QVBoxLayout,
+    QWidget,
+)
+
+from core.analysis.distributions import LayerDistribution
+from core.formatting import count, percent
+from studio import theme
+from studio.tables.distributions import DistributionTable
+from studio.views.elided import ElidedLabel
+from studio.views.histogram_plot import HistogramPlot
+
+MOST_DRAWN = 12
+"""Layers drawn over each other at most: more could not be told apart."""
+
+_BIN_CHOICES = (None, 64, 128, 256, 512)
+_ROW_HEIGHT = 26
+_ROWS_SHOWN = 5
+
+
+class HistogramView(QWidget):
+    """Shows distributions and tells which number of bins is wanted."""
+
+    bins_changed = Signal()
+    problem = Signal(object)  # Problem: a file could not be written
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("histogramView")
+        self._selected = 0
+        self._settling = False
+
+        self.bins_box = QComboBox()
+        self.bins_box.setObjectName("histogramBins")
+        self.bins_box.setAccessibleName("Number of bins")
+        self.bins_box.setToolTip(
+            "How many equal bins the range is divided into; Auto goes by the number of weights"
+        )
+        for bins in _BIN_CHOICES:
+            self.bins_box.addItem("Auto" if bins is None else str(bins), bins)
+        self.bins_box.currentIndexChanged.connect(self._bins_chosen)
+        self.logarithmic = _check(
+            "histogramLog", "Log counts", "Logarithmic counts: rare weights become visible"
+        )
+        self.with_zeros = _check(
+            "histogramZeros",
+            "Draw zeros",
+            "Draw exact zeros too; in a pruned layer they are so many that they hide the rest",
+        )
+        self.as_share = _check(
+            "histogramShare",
+            "Per layer %",
+            "Heights as a share of the layer's weights, so that layers of different sizes compare",
+        )
+        for box in (self.logarithmic, self.with_zeros, self.as_share):
+            box.toggled.connect(self._scale_chosen)
+        controls = QHBoxLayout()
+        controls.setContentsMargins(theme.SPACE, theme.SPACE, theme.SPACE, theme.SPACE // 2)
+        controls.setSpacing(2 * theme.SPACE)
+        bins_label = QLabel("Bins")
+        bins_label.setBuddy(self.bins_box)
+        controls.addWidget(bins_label)
+        controls.addWidget(self.bins_box)
+        for box in (self.logarithmic, self.with_zeros, self.as_share):
+            controls.addWidget(box)
+        controls.addStretch(1)
+
+        self.remark = ElidedLabel()
+        self.remark.setObjectName("histogramRemark")
+        self.remark.setProperty("role", "small")
+        self.remark.setContentsMargins(theme.SPACE, 0, theme.SPACE, 0)
+        self.plot = HistogramPlot()
+        self.plot.setObjectName("histogramPlot")
+        self.plot.problem.connect(self.problem)
+        self.table_model = DistributionTable(self)
+        self.table = self._make_table()
+
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addLayout(controls)
+        layout.addWidget(self.remark)
+        layout.addWidget(self.plot, 1)
+        layout.addWidget(self.table)
+        theme.events.changed.connect(self._restyle)
+
+    @property
+    def bins(self) -> int | None:
+        """The chosen number of bins; None for automatic."""
+        bins = self.bins_box.currentData()
+        return None if bins is None else int(bins)
+
+    def show_layers(self, layers: Sequence[LayerDistribution], selected: int) -> None:
+        """Show these distributions, which share their edges; `selected` layers were asked for."""
+        self._selected = selected
+        self.plot.set_layers(layers)
+        self.table_model.set_rows(layers)
+        rows = min(_ROWS_SHOWN, max(1, len(layers)))
+        self.table.setFixedHeight(self.table.horizontalHeader().sizeHint().height() + rows * _ROW_HEIGHT + 14)
+        self._tell()
+
+    def set_thresholds(self, thresholds: Mapping[str, float]) -> None:
+        """Mark what magnitude pruning would take."""
+        self.plot.set_thresholds(thresholds)
+
+    # -- inside
+    # ------------------------------------------------------------------------------------------------
+
+    def _bins_chosen(self, _index: int) -> None:
+        self.bins_changed.emit()
+
+    def _scale_chosen(self, _on: bool) -> None:
+        self.plot.set_scale(
+            logarithmic=self.logarithmic.isChecked(),
+            with_zeros=self.with_zeros.isChecked(),
+            as_share=self.as_share.isChecked(),
+        )
+        self._tell()
+
+    def _tell(self) -> None:
+        """Say in words what the plot leaves out."""
+        parts = []
+        layers = self.plot.layers
+        if self._selected > len(layers):
+            parts.append(f"The first {len(layers)} of {count(self._selected)} selected layers are drawn.")
+        if layers:
+            width = layers[0].histogram.bins
+            parts.append(f"{width} bins.")
+        zeros = sum(one.statistics.zeros for one in layers)
+        weights = sum(one.statistics.count for one in layers)
+        if zeros and not self.with_zeros.isChecked():
+            parts.append(f"{count(zeros)} exact zeros ({percent(zeros / weights, 1)}) are not drawn.")
+        if broken := sum(one.statistics.not_finite for one in layers):
+            parts.append(f"{count(broken)} {'weight is' if broken == 1 else 'weights are'} NaN or infinite.")
+        self.remark.show_text(" ".join(parts))
+
+    def _make_table(self) -> QTableView:
+        table = QTableView()
+        table.setObjectName("histogramStatistics")
+        table.setAccessibleName("Statistics of the layers drawn")
+        table.setModel(self.table_model)
+        table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        table.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        table.setWordWrap(False)
+        table.setShowGrid(False)
+        table.setTabKeyNavigation(False)
+        table.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        table.verticalHeader().hide()
+        table.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+        table.verticalHeader().setDefaultSectionSize(_ROW_HEIGHT)
+        table.horizontalHeader().setHighlightSections(False)
+        for column, width in enumerate((150, 70, 72, 72, 84, 72, 128, 74, 72, 64, 48, 48)):
+            table.setColumnWidth(column, width)
+        copy = QAction("Copy statistics", table)
+        copy.setShortcut(QKeySequence(QKeySequence.StandardKey.Copy))
+        copy.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
+        copy.triggered.connect(self.copy_statistics)
+        table.addAction(copy)
+        table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        table.customContextMenuRequested.connect(self._show_table_menu)
+        return table
+
+    def copy_statistics(self) -> None:
+        """Put the statistics on the clipboard, with full precision."""
+        QGuiApplication.clipboard().setText(self.table_model.as_text())
+
+    def _show_table_menu(self, position: QPoint) -> None:
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.addActions(self.table.actions())
+        menu.popup(self.table.viewport().mapToGlobal(position))
+
+    def _restyle(self, _tokens: object) -> None:
+        self.table.viewport().update()
+
+
+def _check(name: str, text: str, tip: str) -> QCheckBox:
+    box = QCheckBox(text)
+    box.setObjectName(name)
+    box.setToolTip(tip)
+    box.setAccessibleName(text)
+    return box

@@ -1,0 +1,144 @@
+"""The inspector in the middle: a heading that says what is looked at, and a tab for each way to look at it.
+
+The tabs need pyqtgraph, which takes half a second to import: they are built after the inspector's first
+paint.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QTimer, Signal
+from PySide6.QtGui import QColor, QPainter, QPaintEvent
+from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QTabWidget, QVBoxLayout, QWidget
+
+from studio import theme
+from studio.views.elided import ElidedLabel
+from studio.views.notice import PanelNotice
+
+if TYPE_CHECKING:
+    from studio.views.heatmap_view import HeatmapView
+    from studio.views.histogram_view import HistogramView
+
+HISTOGRAM, HEATMAP = range(2)
+
+
+class Inspector(QWidget):
+    """Holds the tabs. `ready` comes once, when they have been built; before that `histogram` is None."""
+
+    ready = Signal()
+    tab_changed = Signal()
+    preview_changed = Signal(object)  # Mapping[str, float]: magnitude thresholds by layer name, or empty
+    open_requested = Signal()  # the empty inspector's button
+    problem = Signal(object)  # Problem without a place of its own
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("inspector")
+        self.setAccessibleName("Inspector")
+        self.histogram: HistogramView | None = None
+        self.heatmap: HeatmapView | None = None
+        self._preview: dict[str, float] = {}
+        self._building = False
+
+        self.heading = ElidedLabel()
+        self.heading.setObjectName("inspectorHeading")
+        self.heading.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        self.preview_text = ElidedLabel()
+        self.preview_text.setObjectName("inspectorPreview")
+        self.preview_text.setProperty("role", "problem")
+        self.preview_text.hide()
+        self.tabs = QTabWidget()
+        self.tabs.setObjectName("inspectorTabs")
+        self.tabs.setAccessibleName("Ways to look at the selected layers")
+        self.tabs.setDocumentMode(True)
+        self.tabs.currentChanged.connect(self._tab_chosen)
+
+        content = QWidget()
+        content.setObjectName("inspectorContent")
+        top = QHBoxLayout()
+        top.setContentsMargins(theme.SPACE, theme.SPACE // 2, theme.SPACE, theme.SPACE // 2)
+        top.setSpacing(2 * theme.SPACE)
+        top.addWidget(self.heading, 1)
+        top.addWidget(self.preview_text)
+        inside = QVBoxLayout(content)
+        inside.setContentsMargins(0, 0, 0, 0)
+        inside.setSpacing(0)
+        inside.addLayout(top)
+        inside.addWidget(self.tabs, 1)
+        self.notice = PanelNotice(content)
+        self.notice.action.connect(self.open_requested)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self.notice)
+        layout.addWidget(content, 1)
+
+    def build_plots(self) -> None:
+        """Import the plot library and make the tabs, once. Called by itself after the first paint."""
+        if self.histogram is not None:
+            return
+        from studio.views.heatmap_view import HeatmapView
+        from studio.views.histogram_view import HistogramView
+
+        self.histogram, self.heatmap = HistogramView(), HeatmapView()
+        for view in (self.histogram, self.heatmap):
+            view.problem.connect(self.problem)
+        self.tabs.blockSignals(True)
+        self.tabs.addTab(self.histogram, "Histogram")
+        self.tabs.addTab(self.heatmap, "Heatmap")
+        self.tabs.setTabToolTip(HISTOGRAM, "How the weights of the selected layers are distributed")
+        self.tabs.setTabToolTip(HEATMAP, "Every weight of one layer as a picture: where the zeros are")
+        self.tabs.blockSignals(False)
+        self.histogram.set_thresholds(self._preview)
+        self.ready.emit()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        # Not by style sheet, which reaches the children too.
+        painter = QPainter(self)
+        painter.fillRect(event.rect(), QColor(theme.tokens().panel))
+        painter.end()
+        if self.histogram is None and not self._building:
+            self._building = True
+            QTimer.singleShot(0, self.build_plots)
+
+    # -- what is shown
+    # -----------------------------------------------------------------------------------------
+
+    @property
+    def tab(self) -> int:
+        """The tab on show: HISTOGRAM or HEATMAP."""
+        return max(0, self.tabs.currentIndex())
+
+    def show_tab(self, tab: int) -> None:
+        """Bring a tab to the front."""
+        self.build_plots()
+        self.tabs.setCurrentIndex(tab)
+
+    def set_heading(self, text: str) -> None:
+        """Say what is looked at."""
+        self.heading.show_text(text)
+
+    @property
+    def preview(self) -> Mapping[str, float]:
+        """The thresholds being previewed, by layer name; empty without a preview."""
+        return self._preview
+
+    def set_preview(self, thresholds: Mapping[str, float] | None) -> None:
+        """Draw what magnitude pruning would take: weights with |w| <= the threshold of their layer.
+
+        None, or a layer that is left out, means that nothing would go.
+        """
+        preview = dict(thresholds or {})
+        if preview != self._preview:
+            self._preview = preview
+            if self.histogram is not None:
+                self.histogram.set_thresholds(preview)
+            self.preview_changed.emit(preview)
+
+    def set_preview_text(self, text: str) -> None:
+        """Say in numbers what would go; nothing without text."""
+        self.preview_text.show_text(text)
+        self.preview_text.setVisible(bool(text))
+
+    def _tab_chosen(self, _index: int) -> None:
+        self.tab_changed.emit()

@@ -1,0 +1,139 @@
+"""How the drawn cells of the layer table are painted: colour mark, small histogram, sparsity bar."""
+
+import numpy as np
+from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, QRect, QRectF, Qt
+from PySide6.QtGui import QColor, QPainter, QPixmap
+from PySide6.QtWidgets import QApplication, QStyle, QStyledItemDelegate, QStyleOptionViewItem
+
+from core.analysis.summary import LayerSummary
+from studio import theme
+from studio.problem import Problem
+from studio.tables.layer_columns import DISTRIBUTION, NAME, ZEROS
+from studio.tables.layers import LAYER_ROLE, SUMMARY_ROLE
+
+Index = QModelIndex | QPersistentModelIndex
+
+_REMEMBERED = 2_000
+
+
+class LayerDelegate(QStyledItemDelegate):
+    """Paints names with the layer's colour, histograms and sparsity bars; everything else as usual.
+
+    Histograms are painted once into pixmaps, so that scrolling only copies them.
+    """
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._pictures: dict[tuple[object, ...], tuple[LayerSummary, QPixmap]] = {}
+        theme.events.changed.connect(self._forget)
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+        column = index.column()
+        if column not in (NAME, DISTRIBUTION, ZEROS):
+            super().paint(painter, option, index)
+            return
+        self.initStyleOption(option, index)
+        text, option.text = option.text, ""
+        style = option.widget.style() if option.widget else QApplication.style()
+        style.drawControl(QStyle.ControlElement.CE_ItemViewItem, option, painter, option.widget)
+        area = option.rect.adjusted(6, 3, -6, -3)
+        summary = index.data(SUMMARY_ROLE)
+        if column == NAME:
+            self._paint_name(painter, option, area, text, index.data(LAYER_ROLE))
+        elif isinstance(summary, Problem):
+            self._paint_text(painter, option, area, "not read" if column == DISTRIBUTION else "–", muted=True)
+        elif column == ZEROS:
+            self._paint_zeros(painter, option, area, text, summary)
+        elif summary is not None:
+            self._paint_thumbnail(painter, area, summary, index.data(LAYER_ROLE))
+
+    def _paint_name(
+        self, painter: QPainter, option: QStyleOptionViewItem, area: QRect, text: str, layer: int
+    ) -> None:
+        mark = QRect(area.left() - 2, area.top() + 2, 3, area.height() - 4)
+        painter.fillRect(mark, QColor(theme.tokens().series_color(layer)))
+        place = area.adjusted(7, 0, 0, 0)
+        elided = option.fontMetrics.elidedText(text, Qt.TextElideMode.ElideMiddle, place.width())
+        self._paint_text(painter, option, place, elided, side=Qt.AlignmentFlag.AlignLeft)
+
+    def _paint_zeros(
+        self,
+        painter: QPainter,
+        option: QStyleOptionViewItem,
+        area: QRect,
+        text: str,
+        summary: LayerSummary | None,
+    ) -> None:
+        self._paint_text(painter, option, area.adjusted(0, -3, 0, -3), text, muted=summary is None)
+        if summary is None:
+            return
+        colors = theme.tokens()
+        track = QRectF(area.left(), area.bottom() - 2, area.width(), 3)
+        painter.fillRect(track, QColor(colors.line))
+        track.setWidth(track.width() * summary.statistics.sparsity)
+        painter.fillRect(track, QColor(colors.accent))
+
+    def _paint_text(
+        self,
+        painter: QPainter,
+        option: QStyleOptionViewItem,
+        area: QRect,
+        text: str,
+        *,
+        muted: bool = False,
+        side: Qt.AlignmentFlag = Qt.AlignmentFlag.AlignRight,
+    ) -> None:
+        colors = theme.tokens()
+        painter.save()
+        painter.setFont(option.font)
+        painter.setPen(QColor(colors.text_muted if muted else colors.text))
+        painter.drawText(area, int(side | Qt.AlignmentFlag.AlignVCenter), text)
+        painter.restore()
+
+    def _paint_thumbnail(self, painter: QPainter, area: QRect, summary: LayerSummary, layer: int) -> None:
+        ratio = painter.device().devicePixelRatioF()
+        key = (id(summary), layer, area.width(), area.height(), ratio)
+        found = self._pictures.get(key)
+        if found is None:
+            if len(self._pictures) >= _REMEMBERED:
+                self._pictures.clear()
+            # The summary is kept beside its picture, so that its id cannot come to mean another one.
+            found = (summary, thumbnail(summary, area.width(), area.height(), ratio, layer))
+            self._pictures[key] = found
+        painter.drawPixmap(area.topLeft(), found[1])
+
+    def _forget(self, _tokens: object) -> None:
+        self._pictures.clear()
+
+
+def thumbnail(summary: LayerSummary, width: int, height: int, ratio: float, layer: int) -> QPixmap:
+    """The small histogram of a layer in its colour; exact zeros are left out, a line marks where zero is."""
+    colors = theme.tokens()
+    picture = QPixmap(round(width * ratio), round(height * ratio))
+    picture.setDevicePixelRatio(ratio)
+    picture.fill(Qt.GlobalColor.transparent)
+    counts = summary.thumbnail.counts_without_zeros
+    edges = summary.thumbnail.edges
+    painter = QPainter(picture)
+    painter.fillRect(QRectF(0, height - 1, width, 1), QColor(colors.line))
+    if edges[0] < 0 < edges[-1]:
+        zero = width * -edges[0] / (edges[-1] - edges[0])
+        painter.fillRect(QRectF(round(zero), 0, 1, height), QColor(colors.line))
+    if counts.any():
+        # Bars end on whole pixels: blurred edges would hide the form at this size.
+        ends = np.rint(np.linspace(0, width * ratio, counts.size + 1)) / ratio
+        tall = counts / counts.max() * (height - 1)
+        color = QColor(colors.series_color(layer))
+        for left, right, size in zip(ends[:-1].tolist(), ends[1:].tolist(), tall.tolist()):
+            if size > 0:
+                size = max(size, 1.0)
+                painter.fillRect(QRectF(left, height - size, right - left, size), color)
+    if summary.statistics.not_finite:
+        painter.setPen(QColor(colors.bad))
+        font = painter.font()
+        font.setPixelSize(theme.FONT_SMALL)
+        font.setBold(True)
+        painter.setFont(font)
+        painter.drawText(QRectF(0, 0, width, height), int(Qt.AlignmentFlag.AlignRight), "NaN")
+    painter.end()
+    return picture
