@@ -154,7 +154,9 @@ def test_listing_runs(full: Path, against: Callable[..., float]) -> None:
             "LEFT JOIN measurements AS after ON after.run_number = number AND after.stage = 'after' "
             "ORDER BY created DESC"
         ).fetchall()
-        documents = [text for row in rows for text in row if isinstance(text, str) and text[:1] in "[{"]
+        documents = [
+            text for row in rows for text in row if isinstance(text, str) and text.startswith(("[", "{"))
+        ]
         return len([json.loads(text) for text in documents])
 
     with open_history(full) as store:
