@@ -47,10 +47,10 @@ if sys.platform == "linux":
         try:
             text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
             boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             return None if Path("/proc/self/stat").exists() else ""
         except OSError:
-            return None
+            return ""
         # The command's name in parentheses may itself hold spaces and parentheses.
         fields = text.rpartition(")")[2].split()
         state, ticks = fields[0], fields[19]
