@@ -15,9 +15,8 @@ from torch.overrides import TorchFunctionMode
 from core.errors import StudioError
 from core.files import sha256_of
 from core.models.checkpoint import Checkpoint, open_checkpoint
-from core.models.description import ModelDescription
 from core.models.layers import describe_module
-from core.models.opening import describe_checkpoint, path_of
+from core.models.opening import LoadedModel, describe_checkpoint, path_of
 from core.models.source import ModelSource
 from core.models.zoo import ZOO, initialise
 
@@ -268,15 +267,7 @@ def _usual_size(name: str) -> int:
         return 224
 
 
-@dataclass(frozen=True)
-class LoadedModule:
-    """A network ready to run: in evaluation mode, on the CPU, in float32."""
-
-    module: nn.Module
-    description: ModelDescription
-
-
-def load_module(source: ModelSource, seed: int = 0, check: Callable[[], None] | None = None) -> LoadedModule:
+def load_module(source: ModelSource, seed: int = 0, check: Callable[[], None] | None = None) -> LoadedModel:
     """The network of a source with its weights.
 
     Args:
@@ -301,10 +292,10 @@ def load_module(source: ModelSource, seed: int = 0, check: Callable[[], None] | 
         input_shape=input_shape,
         num_classes=source.num_classes or known.num_classes,
     )
-    return LoadedModule(module, description)
+    return LoadedModel(module, description)
 
 
-def _load_file(source: ModelSource, check: Callable[[], None] | None) -> LoadedModule:
+def _load_file(source: ModelSource, check: Callable[[], None] | None) -> LoadedModel:
     with open_checkpoint(path_of(source)) as checkpoint:
         described = describe_checkpoint(checkpoint, source)
         if described.architecture is None:
@@ -332,7 +323,7 @@ def _load_file(source: ModelSource, check: Callable[[], None] | None) -> LoadedM
     described = replace(described, sha256=digest, notes=notes)
     # The same layers as the module's own, but with the dtypes of the file turned into what now is in memory.
     layers = tuple(replace(layer, dtype="F32") for layer in described.layers)
-    return LoadedModule(module.eval(), replace(described, layers=layers))
+    return LoadedModel(module.eval(), replace(described, layers=layers))
 
 
 def _read_state(

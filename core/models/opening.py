@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core.errors import StudioError
 from core.files import sha256_of
@@ -15,11 +16,22 @@ from core.models.recognise import Recognition, is_parameter, near_miss, recognis
 from core.models.source import ModelSource
 from resources import RESOURCES
 
+if TYPE_CHECKING:
+    from torch import nn
+
 SAMPLE_FILE = "sample.safetensors"
 # Hashing reads the whole file, which must not delay the first look at a large one; a run hashes any size.
 HASHED_AT_ONCE = 256_000_000
 
 Check = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A network ready to run: in evaluation mode, on the CPU, in float32."""
+
+    module: "nn.Module"
+    description: ModelDescription
 
 
 def open_model(source: ModelSource, check: Check | None = None) -> OpenedModel:
@@ -32,9 +44,6 @@ def open_model(source: ModelSource, check: Check | None = None) -> OpenedModel:
         StudioError: if the source does not exist, cannot be read or does not fit the architecture it names.
     """
     if source.kind not in ("file", "sample"):
-        # Imported here because torch takes seconds, and files can be looked at without it.
-        from core.models.modules import load_module
-
         loaded = load_module(source, check=check)
         arrays = {name: tensor.numpy() for name, tensor in loaded.module.state_dict().items()}
         return from_arrays(loaded.description, arrays)
@@ -46,7 +55,15 @@ def open_model(source: ModelSource, check: Check | None = None) -> OpenedModel:
     except BaseException:
         checkpoint.close()
         raise
-    return OpenedModel(description, checkpoint.read)
+    return OpenedModel(description, checkpoint.read, checkpoint.tensors)
+
+
+def load_module(source: ModelSource, seed: int = 0, check: Check | None = None) -> LoadedModel:
+    """The network of a source as a torch module with its weights; see `core.models.modules.load_module`."""
+    # Imported here because torch takes seconds, and files can be looked at without it.
+    from core.models import modules
+
+    return modules.load_module(source, seed, check)
 
 
 def path_of(source: ModelSource) -> Path:

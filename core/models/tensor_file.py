@@ -2,6 +2,7 @@
 
 import os
 import threading
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
@@ -97,6 +98,8 @@ class TensorFile:
             reason = getattr(error, "strerror", None) or error
             raise StudioError(f"{path} cannot be read ({reason}).", details=str(error)) from error
         self._lock = threading.Lock()
+        # Whoever looks at a model need not close it: the file is given back with its last reader.
+        self._finalizer = weakref.finalize(self, self._stream.close)
 
     @property
     def name(self) -> str:
@@ -162,7 +165,7 @@ class TensorFile:
     def close(self) -> None:
         """Give the file back; reading afterwards is an error."""
         with self._lock:
-            self._stream.close()
+            self._finalizer()
 
     def __enter__(self) -> Self:
         return self
