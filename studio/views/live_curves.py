@@ -17,16 +17,17 @@ _NARROW = 440
 
 
 class LiveCurves(QWidget):
-    """Two plots side by side, or one of them with a switch where there is no room for two.
+    """Two plots side by side (or one above the other), or one of them with a switch where there is no room for two.
 
     The plots (and pyqtgraph with them) are made when the first curve is to be shown.
     """
 
     problem = Signal(object)  # Problem
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None, *, stacked: bool = False) -> None:
         super().__init__(parent)
         self.setObjectName("liveCurves")
+        self._stacked = stacked
         self.setMinimumWidth(240)
         self._curves: RunCurves | None = None
         self._plots: dict[str, QWidget] = {}
@@ -50,7 +51,7 @@ class LiveCurves(QWidget):
             switches.addWidget(button)
             self._buttons[metric] = button
         switches.addStretch(1)
-        self._splitter = QSplitter(Qt.Orientation.Horizontal)
+        self._splitter = QSplitter(Qt.Orientation.Vertical if stacked else Qt.Orientation.Horizontal)
         self._splitter.setChildrenCollapsible(False)
         content = QWidget()
         row = QHBoxLayout(content)
@@ -132,7 +133,7 @@ class LiveCurves(QWidget):
         self._arrange()
 
     def _arrange(self) -> None:
-        narrow = self.width() < _NARROW
+        narrow = self.width() < _NARROW and not self._stacked
         self._switches.setVisible(narrow)
         for metric, plot in self._plots.items():
             plot.setVisible(not narrow or metric == self._chosen)

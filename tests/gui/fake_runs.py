@@ -9,7 +9,7 @@ from core.data.spec import TaskSpec
 from core.events import Event, Finished, MetricPoint
 from core.history.records import Artifact, RunRecord
 from core.job import JobContext
-from core.measurement.records import Accuracy, LayerStatistics, Latency, Measurement
+from core.measurement.records import Accuracy, Latency, LayerStatistics, Measurement
 from core.models.source import SAMPLE, ModelSource
 from core.recipe import Recipe
 from core.request import RunRequest

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from .fake_runs import FakeStore, FakeWriter, finish, request
 from pytestqt.qtbot import QtBot
 
 from core.errors import StudioError
@@ -25,6 +24,8 @@ from core.request import RunRequest
 from studio.jobs.bridge import END_EVENTS, Bridge, coalesced
 from studio.jobs.mailbox import Mailbox
 from studio.jobs.runner import JobRunner
+
+from .fake_runs import FakeStore, FakeWriter, finish, request
 
 
 class Bench:

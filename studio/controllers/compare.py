@@ -1,0 +1,123 @@
+"""Laying runs side by side: which runs, which baseline, which colours."""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from core.events import MetricPoint
+from core.history.compare import compare_layers, compare_table
+from core.history.records import RunRecord
+from core.measurement.records import LayerStatistics
+from studio.jobs.background import Background, Ticket
+from studio.jobs.curves import RunCurves
+from studio.problem import Problem
+from studio.views.compare_page import ComparePage
+from studio.views.compare_rows import Comparison
+
+_TOPIC = "compare"
+_EMPTY = (
+    "Nothing to compare yet: select two or more runs in the list (Ctrl+click), then Compare. "
+    "The first one selected is the baseline."
+)
+
+
+class Store(Protocol):
+    """What is needed of the history; called from background threads only."""
+
+    def run(self, name: str) -> RunRecord: ...
+    def metrics(self, run_id: str) -> tuple[MetricPoint, ...]: ...
+    def layers(self, run_id: str, stage: str) -> tuple[LayerStatistics, ...]: ...
+
+
+class RunColors:
+    """Gives each compared run a colour of the series and keeps it for as long as the run is compared."""
+
+    def __init__(self) -> None:
+        self._index: dict[str, int] = {}
+
+    def assign(self, run_ids: Iterable[str]) -> tuple[int, ...]:
+        """The colour index of each run: its earlier one, else the lowest that is free."""
+        wanted = list(run_ids)
+        kept = {run_id: index for run_id, index in self._index.items() if run_id in wanted}
+        taken = set(kept.values())
+        for run_id in wanted:
+            if run_id not in kept:
+                index = next(n for n in range(len(wanted) + len(taken) + 1) if n not in taken)
+                kept[run_id] = index
+                taken.add(index)
+        self._index = kept
+        return tuple(kept[run_id] for run_id in wanted)
+
+
+class CompareController(QObject):
+    """Fetches the runs in the background and shows them; knows no database."""
+
+    run_opened = Signal(object)  # run id: show this run in the list
+    runs_wanted = Signal()  # the empty comparison's button
+
+    def __init__(
+        self, background: Background, store: Store, page: ComparePage, parent: QObject | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._background = background
+        self._store = store
+        self._page = page
+        self._colors = RunColors()
+        self._run_ids: tuple[str, ...] = ()
+        self._baseline: str | None = None
+        page.baseline_changed.connect(self._take_baseline)
+        page.run_opened.connect(self.run_opened)
+        page.notice.action.connect(self.runs_wanted)
+        page.notice.retry.connect(self.reload)
+        page.show_nothing(_EMPTY, "Go to the runs")
+
+    @property
+    def run_ids(self) -> tuple[str, ...]:
+        """The compared runs."""
+        return self._run_ids
+
+    def compare(self, run_ids: tuple[str, ...]) -> None:
+        """Compare these runs; the first is the baseline until another is chosen."""
+        self._run_ids = run_ids
+        if self._baseline not in run_ids:
+            self._baseline = None
+        self.reload()
+
+    def forget(self, run_ids: Iterable[str]) -> None:
+        """Runs were deleted: compare what is left."""
+        gone = set(run_ids)
+        if gone & set(self._run_ids):
+            self.compare(tuple(run_id for run_id in self._run_ids if run_id not in gone))
+
+    @Slot()
+    def reload(self) -> None:
+        """Fetch the runs again."""
+        if len(self._run_ids) < 2:
+            self._background.drop(_TOPIC)
+            self._page.show_nothing(_EMPTY, "Go to the runs")
+            return
+        run_ids, store = self._run_ids, self._store
+        baseline = run_ids.index(self._baseline) if self._baseline in run_ids else 0
+        colors = self._colors.assign(run_ids)
+
+        def fetch(ticket: Ticket) -> Comparison:
+            records, curves, layers = [], [], []
+            for run_id in run_ids:
+                ticket.check()
+                records.append(store.run(run_id))
+                curves.append(RunCurves(store.metrics(run_id)))
+                layers.append(store.layers(run_id, "after") or store.layers(run_id, "before"))
+            return Comparison(compare_table(records, baseline), colors, tuple(curves), compare_layers(layers))
+
+        self._page.notice.show_busy()
+        self._background.ask(_TOPIC, fetch, self._page.show_comparison, self._failed)
+
+    @Slot(object)
+    def _take_baseline(self, run_id: str) -> None:
+        if run_id != self._baseline:
+            self._baseline = run_id
+            self.reload()
+
+    def _failed(self, problem: Problem) -> None:
+        self._page.notice.show_problem(problem, retry=True)

@@ -1,0 +1,257 @@
+"""The comparison: colours that stay, a baseline that can be changed, and plots that can be clicked."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QPointF, Qt
+from PySide6.QtWidgets import QApplication, QPushButton
+from pytestqt.qtbot import QtBot
+
+from core.errors import StudioError
+from core.history.compare import compare_table
+from studio import theme
+from studio.controllers.compare import RunColors
+from studio.controllers.history import HistoryController
+from studio.jobs.background import Background
+from studio.jobs.curves import RunCurves
+from studio.state import AppState
+from studio.views.compare_rows import SIZE_AXES, Comparison, heat, scatter_points, table_rows
+from studio.views.history_page import HistoryPage
+
+from .fake_runs import FakeStore, metrics, record
+
+FIRST = record(1, sparsity=0.8, accuracy=0.96)
+SECOND = record(2, sparsity=0.9, accuracy=0.93)
+THIRD = record(3, sparsity=0.85, accuracy=0.92)
+AXES = {axis.name: axis for axis in SIZE_AXES}
+
+
+class Bench:
+    """A history page with a comparison."""
+
+    def __init__(self, qtbot: QtBot, state: AppState, background: Background, folder: Path) -> None:
+        self.qtbot, self.state, self.background = qtbot, state, background
+        self.store = FakeStore((FIRST, SECOND, THIRD), folder)
+        self.page = HistoryPage()
+        qtbot.addWidget(self.page)
+        self.controller = HistoryController(state, background, self.store, self.page)
+        self.compare = self.page.compare
+        self.page.resize(1300, 700)
+        self.page.show()
+        self.controller.refresh()
+        self.settle()
+
+    def settle(self) -> None:
+        self.qtbot.waitUntil(lambda: self.background.idle)
+
+    def start(self, *runs: str) -> None:
+        self.state.set_runs(runs)
+        button = self.page.findChild(QPushButton, "compareRuns")
+        self.qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+        self.settle()
+
+    def labels(self) -> list[str]:
+        table = self.compare.table.table
+        return [table.cell(row, 0).text.strip() for row in range(table.rowCount())]
+
+    def cells(self, label: str) -> list[str]:
+        table = self.compare.table.table
+        row = self.labels().index(label)
+        return [table.cell(row, column).text for column in range(1, table.columnCount())]
+
+
+@pytest.fixture
+def bench(qtbot: QtBot, state: AppState, background: Background, tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(qtbot, state, background, tmp_path)
+    yield made
+    made.controller.close()
+    theme.use(theme.LIGHT)
+
+
+def test_nothing_to_compare_yet(bench: Bench) -> None:
+    assert not bench.page.findChild(QPushButton, "compareRuns").isEnabled()
+    bench.page.show_compare()
+    assert bench.compare.notice.text.startswith("Nothing to compare yet")
+    button = bench.compare.notice.findChild(QPushButton, "noticeAction")
+    bench.qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    assert bench.page.tabs.currentIndex() == 0
+
+
+def test_only_what_differs_is_shown_until_all_is_wanted(bench: Bench) -> None:
+    bench.start(FIRST.run_id, SECOND.run_id)
+    assert bench.page.tabs.currentWidget() is bench.compare
+    assert bench.cells("Accuracy after") == ["96.00 %", "92.89 %   ▼ −3.11 pp *"]
+    assert bench.cells("95 % interval")[0].endswith("n = 450")
+    assert "Task" not in bench.labels()
+    bench.qtbot.mouseClick(bench.compare.only_differences, Qt.MouseButton.LeftButton)
+    assert "Task" in bench.labels()
+    assert [label for label in bench.labels() if label in ("Measurements", "Settings", "Origin")] == [
+        "Measurements",
+        "Settings",
+        "Origin",
+    ]
+
+
+def test_the_first_selected_is_the_baseline_and_another_can_be_chosen(bench: Bench) -> None:
+    bench.start(SECOND.run_id, FIRST.run_id)
+    assert bench.cells("Accuracy after")[0] == "92.89 %"
+    box = bench.compare.baseline
+    box.setFocus()
+    bench.qtbot.keyClick(box, Qt.Key.Key_Down)
+    bench.settle()
+    assert bench.compare.comparison.table.baseline == 1  # type: ignore[union-attr]
+    assert bench.cells("Accuracy after")[1] == "96.00 %"
+    assert "−3.11 pp" in bench.cells("Accuracy after")[0]
+
+
+def test_a_run_keeps_its_colour_everywhere_and_for_as_long_as_it_is_compared(bench: Bench) -> None:
+    bench.start(FIRST.run_id, SECOND.run_id)
+    bench.start(SECOND.run_id, THIRD.run_id)
+    comparison = bench.compare.comparison
+    assert comparison is not None
+    assert comparison.colors == (1, 0)
+    assert [line.color for line in bench.compare.curves.lines] == [1, 0]
+    points = {point.run_id: point.color for point in bench.compare.scatter.points if point.color is not None}
+    assert points == {SECOND.run_id: 1, THIRD.run_id: 0}
+
+
+def test_colours_are_unique_among_the_compared_runs() -> None:
+    colors = RunColors()
+    assert colors.assign("abc") == (0, 1, 2)
+    assert colors.assign("cda") == (2, 1, 0)
+    assert colors.assign("efg") == (0, 1, 2)
+
+
+def test_the_front_and_the_models_before(bench: Bench) -> None:
+    bench.start(FIRST.run_id, SECOND.run_id, THIRD.run_id)
+    on_front = {point.mark: point.on_front for point in bench.compare.scatter.points}
+    assert on_front == {"before": True, "#1": True, "#2": True, "#3": False}
+
+
+def test_axes_of_the_scatter(bench: Bench) -> None:
+    bench.start(FIRST.run_id, SECOND.run_id)
+    for index, axis in enumerate(SIZE_AXES):
+        bench.compare.x_axis.setCurrentIndex(index)
+        bench.compare.x_axis.activated.emit(index)
+        assert len(bench.compare.scatter.points) == 3
+        assert axis.title in bench.compare.scatter.csv()
+    bench.compare.logarithmic.setChecked(True)
+    # A model without zeros has no place on a logarithmic axis of sparsity.
+    assert {point.mark for point in bench.compare.scatter.points} == {"#1", "#2"}
+
+
+def test_more_sparsity_is_better_and_less_of_anything_else() -> None:
+    comparison = Comparison(compare_table([SECOND, THIRD]), (0, 1))
+    by_sparsity = scatter_points(comparison, AXES["sparsity"])
+    assert [point.on_front for point in by_sparsity if point.color is not None] == [True, False]
+
+
+def test_what_lacks_a_figure_has_no_point_and_a_blank_cell() -> None:
+    unmeasured = record(4, accuracy=None, after=None, before=None, status="failed")
+    table = compare_table([FIRST, unmeasured])
+    points = scatter_points(Comparison(table, (0, 1)), AXES["latency"])
+    assert {point.run_id for point in points} == {FIRST.run_id}
+    cells = {row[0].text.strip(): row for row in table_rows(table, True)}
+    assert cells["Accuracy after"][2].text == "–"
+    assert cells["95 % interval"][2].text == ""
+
+
+def test_a_click_on_a_point_chooses_the_run(bench: Bench) -> None:
+    bench.start(FIRST.run_id, SECOND.run_id)
+    scatter = bench.compare.scatter
+    scatter.reset_view()
+    QApplication.processEvents()
+    (point,) = [
+        point for point in scatter.points if point.run_id == SECOND.run_id and point.color is not None
+    ]
+    box = scatter.plot.getPlotItem().getViewBox()
+    scene = box.mapViewToScene(QPointF(point.x, 100 * point.accuracy))
+    place = scatter.plot.mapFromScene(scene)
+    bench.qtbot.mouseMove(scatter.plot.viewport(), place)
+    with bench.qtbot.waitSignal(bench.compare.run_chosen) as chosen:
+        bench.qtbot.mouseClick(scatter.plot.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    assert chosen.args == [SECOND.run_id]
+    scatter.hover(QPointF(point.x, 100 * point.accuracy))
+    assert scatter.read_out.text().startswith("#2 prune 90 %: 92.89 %")
+
+
+def test_curves_by_metric_split_and_axis(bench: Bench) -> None:
+    bench.start(FIRST.run_id, SECOND.run_id)
+    compare = bench.compare
+    compare.tabs.setCurrentIndex(1)
+    assert [len(line.x) for line in compare.curves.lines] == [3, 3]
+    for box, key in ((compare.split, Qt.Key.Key_Down), (compare.curve_axis, Qt.Key.Key_End)):
+        box.setFocus()
+        bench.qtbot.keyClick(box, key)
+    assert [len(line.x) for line in compare.curves.lines] == [60, 60]
+    assert compare.curves.lines[0].x[-1] == pytest.approx(5.9)
+    compare.curves.hover(QPointF(3.0, 0.1))
+    assert compare.curves.read_out.text().startswith("training time 3.00: #1 prune 80 %")
+
+
+def test_layers_as_table_and_as_bars(bench: Bench) -> None:
+    bench.start(FIRST.run_id, SECOND.run_id)
+    compare = bench.compare
+    compare.tabs.setCurrentIndex(2)
+    assert compare.layers.isVisible()
+    cell = compare.layers.table.cell(0, 2)
+    assert (cell.text, cell.background) == ("54.2 %", heat(0.542)[0])
+    compare.layer_view.setFocus()
+    bench.qtbot.keyClick(compare.layer_view, Qt.Key.Key_Down)
+    assert compare.layers.table.cell(0, 2).text == "66"
+    bench.qtbot.keyClick(compare.layer_view, Qt.Key.Key_Down)
+    assert compare.bars.isVisible()
+    assert not compare.layers.isVisible()
+    assert compare.bars.csv().startswith('layer,"#1 prune 80 %","#2 prune 90 %"\nconv1,0.4')
+    compare.bars.hover(QPointF(0.1, 10.0))
+    assert compare.bars.read_out.text() == "conv1: #1 prune 80 % 47.9 % · #2 prune 90 % 54.2 %"
+
+
+def test_a_failure_is_told_in_place_and_can_be_tried_again(bench: Bench) -> None:
+    def broken(run_id: str) -> tuple[()]:
+        raise StudioError("runs.db cannot be read.")
+
+    good, bench.store.metrics = bench.store.metrics, broken  # type: ignore[method-assign]
+    bench.start(FIRST.run_id, SECOND.run_id)
+    assert bench.compare.notice.text == "runs.db cannot be read."
+    bench.store.metrics = good  # type: ignore[method-assign]
+    bench.qtbot.mouseClick(
+        bench.compare.notice.findChild(QPushButton, "noticeRetry"), Qt.MouseButton.LeftButton
+    )
+    bench.settle()
+    assert bench.compare.notice.state == "ready"
+
+
+def test_deleted_runs_leave_the_comparison(bench: Bench) -> None:
+    bench.start(FIRST.run_id, SECOND.run_id, THIRD.run_id)
+    bench.controller.compare.forget((THIRD.run_id,))
+    bench.settle()
+    assert len(bench.compare.comparison.records) == 2  # type: ignore[union-attr]
+    bench.controller.compare.forget((SECOND.run_id,))
+    assert bench.compare.notice.state == "empty"
+
+
+def test_plots_follow_the_colour_scheme_and_are_saved(bench: Bench, tmp_path: Path) -> None:
+    bench.start(FIRST.run_id, SECOND.run_id)
+    theme.use(theme.DARK)
+    assert bench.compare.layers.table.cell(0, 1).background
+    for ending, start in ((".png", b"\x89PNG"), (".svg", b"<?xml"), (".csv", b"run,")):
+        path = tmp_path / f"plot{ending}"
+        bench.compare.scatter.save(path)
+        assert path.read_bytes().startswith(start)
+    with pytest.raises(StudioError, match="end the name"):
+        bench.compare.scatter.save(tmp_path / "plot.txt")
+    bench.compare.scatter.copy_data()
+    assert "#1 prune 80 %" in QApplication.clipboard().text()
+
+
+def test_steps_of_one_run_follow_each_other() -> None:
+    first = metrics("a", epochs=2, per_epoch=4)
+    second = [type(p)(**{**p.__dict__, "step": 3, "iteration": p.iteration + 8}) for p in first]
+    curve = RunCurves((*first, *second)).curve("accuracy", "validation")
+    assert curve is not None
+    assert curve.x.tolist() == [1, 2, 3, 4]
+    by_update = RunCurves((*first, *second)).curve("accuracy", "validation", "iteration")
+    assert by_update is not None
+    assert by_update.x.tolist() == [4, 8, 12, 16]
