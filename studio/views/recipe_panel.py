@@ -75,15 +75,21 @@ class RecipePanel(QWidget):
         self.setObjectName("recipePanel")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self._shown = RecipeShown()
+        upper = QWidget()
+        column = QVBoxLayout(upper)
+        column.setContentsMargins(0, theme.SPACE, 0, 0)
+        column.setSpacing(theme.SPACE)
+        column.addLayout(self._make_header())
+        column.addWidget(self._make_steps())
+        column.addLayout(self._make_step_buttons())
+        column.addWidget(_rule())
+        column.addWidget(self._make_form(), 1)
+        column.addWidget(self.notice, 1)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, theme.SPACE, 0, theme.SPACE)
+        layout.setContentsMargins(0, 0, 0, theme.SPACE)
         layout.setSpacing(theme.SPACE)
-        layout.addLayout(self._make_header())
-        layout.addWidget(self._make_steps())
-        layout.addLayout(self._make_step_buttons())
-        layout.addWidget(_rule())
-        layout.addWidget(self._make_form(), 1)
-        layout.addWidget(self.notice, 1)
+        # Usually only the form scrolls. Where the dock is very low all of it does, so that Run stays in sight.
+        layout.addWidget(_scrolling("recipeScroll", upper), 1)
         layout.addWidget(_rule())
         layout.addLayout(self._make_footer())
         self.show_recipe(RecipeShown())
@@ -99,6 +105,7 @@ class RecipePanel(QWidget):
         self._shown = shown
         if self._name.text() != shown.name and not (self._name.hasFocus() and not self._name.text()):
             self._name.setText(shown.name)
+            self._name.setToolTip(f"{shown.name}\nThe recipe's name; runs are called after it.")
             if not self._name.hasFocus():
                 self._name.setCursorPosition(0)
         self._name_error.setVisible(not self._name.text() and bool(shown.name))
@@ -207,7 +214,8 @@ class RecipePanel(QWidget):
         self._add_menu.setObjectName("addStepMenu")
         self._add_menu.setToolTipsVisible(True)
         self._add_menu.triggered.connect(self._add_chosen)
-        add = _button("addStepButton", "add", "Add a step", "Add a step after the selected one.")
+        add = _button("addStepButton", "add", "Add step", "Add a step after the selected one.")
+        add.setStyleSheet("")
         add.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         add.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         add.setMenu(self._add_menu)
@@ -238,13 +246,8 @@ class RecipePanel(QWidget):
         self._form_title.setObjectName("stepTitle")
         self._form_title.setProperty("role", "heading")
         self._form_title.setContentsMargins(theme.SPACE + 2, 0, theme.SPACE + 2, 0)
-        scroll = QScrollArea()
-        scroll.setObjectName("settingsScroll")
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        scroll.setWidget(self._form)
+        scroll = _scrolling("settingsScroll", self._form)
+        scroll.setMinimumHeight(120)
         content = QWidget()
         column = QVBoxLayout(content)
         column.setContentsMargins(0, 0, 0, 0)
@@ -337,6 +340,8 @@ def _button(name: str, icon: str, text: str, tip: str) -> QToolButton:
     button.setIconSize(QSize(16, 16))
     if icon:
         icons.bind(button, icon)
+        # Without a word beside it an icon needs less air, and the dock may be narrow.
+        button.setStyleSheet("QToolButton { padding: 4px; }")
     return button
 
 
@@ -357,6 +362,17 @@ def _sentence(name: str, role: str) -> QLabel:
     label.setTextFormat(Qt.TextFormat.PlainText)
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
     return label
+
+
+def _scrolling(name: str, content: QWidget) -> QScrollArea:
+    scroll = QScrollArea()
+    scroll.setObjectName(name)
+    scroll.setWidgetResizable(True)
+    scroll.setFrameShape(QFrame.Shape.NoFrame)
+    scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    scroll.setWidget(content)
+    return scroll
 
 
 def _rule() -> QFrame:

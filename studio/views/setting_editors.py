@@ -182,6 +182,8 @@ class NumberEditor(Editor):
         if not setting.form.percent:
             self._row(self._box)
             return
+        # The slider wants all the width that there is: that is how finely it can be set.
+        self.wide = True
         self._slider = JumpSlider()
         self._slider.setObjectName(f"slider_{setting.name}")
         self._describe(self._slider, "slider")

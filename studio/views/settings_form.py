@@ -134,7 +134,7 @@ class SettingsForm(QWidget):
         grid.setHorizontalSpacing(theme.SPACE)
         grid.setVerticalSpacing(theme.SPACE // 2)
         grid.setColumnStretch(1, 1)
-        grid.setColumnMinimumWidth(0, 92)
+        grid.setColumnMinimumWidth(0, 88)
         for setting in shown:
             editor = EDITORS[setting.kind](setting)
             if setting.optional:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, Qt
 from PySide6.QtGui import QAction, QMouseEvent, QUndoStack
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
@@ -11,6 +11,7 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QMenu,
     QPushButton,
+    QScrollArea,
     QSlider,
     QToolButton,
     QWidget,
@@ -491,6 +492,19 @@ def test_everything_fits_a_narrow_dock(ready):
     scroll = ready.find(QWidget, "settingsScroll")
     assert scroll.height() > 80
     assert scroll.widget().width() <= scroll.viewport().width()
+
+
+def test_run_stays_in_sight_in_a_dock_that_is_far_too_low(ready):
+    ready.panel.resize(280, 250)
+    QApplication.processEvents()
+    for name in ("runButton", "seedBox", "previewLine"):
+        widget = ready.find(QWidget, name)
+        place = widget.mapTo(ready.panel, QPoint(0, 0))
+        assert ready.panel.rect().contains(QRect(place, widget.size())), name
+    assert ready.find(QScrollArea, "recipeScroll").verticalScrollBar().maximum() > 0
+    ready.panel.resize(320, 700)
+    QApplication.processEvents()
+    assert ready.find(QScrollArea, "recipeScroll").verticalScrollBar().maximum() == 0
 
 
 def test_every_control_has_a_name_and_a_tooltip(ready):
