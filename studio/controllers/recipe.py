@@ -15,7 +15,13 @@ from core.request import RunRequest
 from core.steps import PruneSettings, StepSettings
 from studio.controllers.recipe_edit import RecipeEdit
 from studio.controllers.recipe_preview import RecipePreview
-from studio.controllers.recipe_view import Preview, preview_words, prune_step_to_preview, resolve_recipe
+from studio.controllers.recipe_view import (
+    Preview,
+    name_truthfully,
+    preview_words,
+    prune_step_to_preview,
+    resolve_recipe,
+)
 from studio.jobs.background import Background
 from studio.problem import Problem, problem_from
 from studio.state import AppState
@@ -44,6 +50,7 @@ class RecipeController(QObject):
         self._seed: int | None = 0
         self._form_problem: str | None = None
         self._path: Path | None = None
+        self._preset: Recipe | None = None
         self._gesture = 0
         self._showing = self._stale = False
         self._plan: MagnitudePlan | None = None
@@ -106,12 +113,13 @@ class RecipeController(QObject):
 
     def load_recipe(self, recipe: Recipe) -> None:
         """Replace the recipe being edited; undo brings the old one back."""
-        self._path = None
+        self._path = self._preset = None
         self._edit(f"Load “{recipe.name}”", recipe, 0 if recipe.steps else None)
 
     def load_preset(self, recipe: Recipe) -> None:
         """Replace the recipe being edited by one that ships with the studio."""
         self.load_recipe(recipe)
+        self._preset = recipe
 
     def start_from_preset(self) -> None:
         """Begin with the first recipe that ships with the studio."""
@@ -240,6 +248,7 @@ class RecipeController(QObject):
     ) -> None:
         if gesture is None:
             self._settle()
+        recipe = name_truthfully(recipe, self._preset)
         if recipe != self._state.recipe:
             self._undo_stack.push(RecipeEdit(self._state, text, recipe, step, gesture))
 

@@ -13,6 +13,7 @@ from studio.views.recipe_panel import MOST_SEED, RecipeShown
 from studio.views.step_list import StepRow
 
 _FLOAT_BYTES = 4
+_CHANGED = " (changed)"
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,21 @@ def resolve_recipe(
         notes=notes,
         obstacle=_obstacle(recipe, model, task, by_step, seed),
     )
+
+
+def name_truthfully(recipe: Recipe, preset: Recipe | None) -> Recipe:
+    """The recipe under a name that does not claim to be the preset that it was, once its steps differ.
+
+    A run called “Prune 80 %” that prunes 60 % would mislead whoever reads the history.
+    """
+    if preset is None:
+        return recipe
+    changed = f"{preset.name}{_CHANGED}"
+    if recipe.name == preset.name and recipe.steps != preset.steps:
+        return recipe.model_copy(update={"name": changed, "description": ""})
+    if recipe.name == changed and recipe.steps == preset.steps:
+        return preset
+    return recipe
 
 
 def prune_step_to_preview(recipe: Recipe, step: int | None) -> int | None:

@@ -336,6 +336,21 @@ def test_undo_in_a_field_reaches_the_recipe_once_the_field_has_nothing_to_undo(r
     assert ready.state.recipe.steps[0].sparsity == 0.5
 
 
+def test_a_changed_preset_no_longer_bears_its_name(ready):
+    ready.menu("presetsMenu", 0)
+    drag(ready.slider, 0.3)
+    assert ready.state.recipe.name == "Prune 80 % and fine-tune (changed)"
+    assert ready.state.recipe.description == ""
+    ready.stack.undo()
+    assert ready.state.recipe == load_presets()[0]
+    ready.slider.setValue(600)
+    ready.slider.setValue(800)
+    assert ready.state.recipe == load_presets()[0]
+    ready.controller.load_recipe(Recipe(name="Prune 80 % and fine-tune", steps=(PruneSettings(),)))
+    ready.slider.setValue(600)
+    assert ready.state.recipe.name == "Prune 80 % and fine-tune"
+
+
 def test_the_name_is_edited_and_never_lost(ready):
     name = ready.find(QLineEdit, "recipeName")
     name.setFocus()
