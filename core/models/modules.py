@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
@@ -339,8 +338,10 @@ def _read_state(
             # Only counters of batches may be missing.
             state[name] = torch.zeros(expected.shape, dtype=expected.dtype)
             continue
-        array = np.ascontiguousarray(checkpoint.read(name))
-        values = torch.from_numpy(array).to(expected.dtype)
+        # Copied into memory of torch's own alignment: with numpy's, sums are ordered otherwise from run to run, and the
+        # same seed would not give the same bits.
+        values = torch.empty(expected.shape, dtype=expected.dtype)
+        values.copy_(torch.from_numpy(checkpoint.read(name)))
         if values.is_floating_point() and not bool(torch.isfinite(values).all()):
             not_finite.append(name)
         state[name] = values

@@ -205,6 +205,20 @@ def is_parameter(name: str) -> bool:
     return name.rpartition(".")[2] not in BUFFERS
 
 
+def known_architectures() -> tuple[str, ...]:
+    """The names of all known networks, such as "zoo:resnet20", in the order of the file."""
+    return _library().architectures
+
+
+def signature_of(architecture: str) -> Signature:
+    """What is known of a network.
+
+    Raises:
+        KeyError: if it is not known.
+    """
+    return _library().signature(architecture)
+
+
 def fingerprint(names: Iterable[str], auxiliary: tuple[str, ...] = ()) -> str:
     """A short digest of the names that any variant of a network has."""
     kept = sorted(
