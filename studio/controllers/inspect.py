@@ -62,10 +62,10 @@ class InspectController(QObject):
         self._inspector.show_tab(HEATMAP)
 
     def refresh(self) -> None:
-        """Look at the selected layers again, in the tab on show."""
+        """Look at the selected layers again, in the tab on show; say what to do where there are none."""
         inspector = self._inspector
         layers = self._selected()
-        if inspector.histogram is None or inspector.heatmap is None or not self._say_what(layers):
+        if not self._say_what(layers) or inspector.histogram is None or inspector.heatmap is None:
             return
         inspector.notice.clear()
         if inspector.tab == HISTOGRAM:
@@ -98,20 +98,16 @@ class InspectController(QObject):
             self._cache = WeightCache(model)
         if self._inspector.heatmap is not None:
             self._inspector.heatmap.show_layers(())
-        self.refresh_or_say()
-
-    def refresh_or_say(self) -> None:
-        """Refresh, or say what is missing for it."""
-        if self._say_what(self._selected()):
-            self.refresh()
+        self.refresh()
 
     def _selection_changed(self, _names: tuple[str, ...]) -> None:
-        self.refresh_or_say()
+        self.refresh()
 
     def _preview_changed(self, _thresholds: Mapping[str, float]) -> None:
-        self._ask_removal()
         if self._inspector.tab == HEATMAP and self._last_tile is not None:
             self._ask_tile(self._last_tile)
+        else:
+            self._ask_removal()
 
     def _theme_changed(self, _tokens: theme.Tokens) -> None:
         # Pixels are painted in the worker, in the colours of the scheme.
@@ -175,6 +171,7 @@ class InspectController(QObject):
         if self._inspector.tab == HEATMAP:
             self._inspector.notice.show_busy()
             self._ask_painted(request, preview=weights_on_show(request) > PREVIEW_FROM)
+            self._ask_removal()
 
     def _ask_painted(self, request: "TileRequest", *, preview: bool) -> None:
         from studio.controllers.inspect_work import look_at_matrix

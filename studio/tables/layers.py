@@ -39,6 +39,8 @@ class LayerTable(QAbstractTableModel):
         self._haystacks: list[str] = []
         self._figures: dict[str, NDArray[np.float64]] = {}
         self._text_ranks: dict[int, NDArray[np.intp]] = {}
+        self._weights = np.zeros(0, np.int64)
+        self._zeros = np.zeros(0, np.int64)  # -1 where not counted
         self._order = np.zeros(0, np.intp)
         self._row_of = np.zeros(0, np.intp)
         self._sort: tuple[int, Qt.SortOrder] | None = None
@@ -52,9 +54,11 @@ class LayerTable(QAbstractTableModel):
         self.beginResetModel()
         self._layers = tuple(layers)
         self._summaries = [None] * len(self._layers)
-        self._total = sum(layer.weights for layer in self._layers)
         self._haystacks = [f"{layer.name} {layer.kind}".lower() for layer in self._layers]
         self._text_ranks = {}
+        self._weights = np.array([layer.weights for layer in self._layers], np.int64)
+        self._total = int(self._weights.sum())
+        self._zeros = np.full(len(self._layers), -1, np.int64)
         self._figures = {
             column.key: np.full(len(self._layers), np.nan) for column in COLUMNS if column.number is not None
         }
@@ -73,6 +77,7 @@ class LayerTable(QAbstractTableModel):
             self._summaries[index] = summary
             if isinstance(summary, Problem):
                 continue
+            self._zeros[index] = summary.statistics.zeros
             for column in COLUMNS:
                 if column.number is not None and column.from_statistics:
                     number = column.number(self._layers[index], summary.statistics, self._total)
@@ -90,6 +95,15 @@ class LayerTable(QAbstractTableModel):
     def total_weights(self) -> int:
         """Weights of all layers."""
         return self._total
+
+    def weights_of(self, layers: NDArray[np.intp]) -> int:
+        """Weights of some layers together."""
+        return int(self._weights[layers].sum())
+
+    def zeros_of(self, layers: NDArray[np.intp]) -> int | None:
+        """Exact zeros of some layers together; None while one of them is not counted or could not be read."""
+        zeros = self._zeros[layers]
+        return int(zeros.sum()) if zeros.size and bool((zeros >= 0).all()) else None
 
     def summary(self, layer: int) -> LayerSummary | Problem | None:
         """What is known of a layer's weights."""

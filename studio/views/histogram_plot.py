@@ -59,6 +59,7 @@ class HistogramPlot(PlotFrame):
         self._with_zeros = False
         self._as_share = False
         self._items: list[pg.GraphicsObject] = []
+        self._marks: list[pg.GraphicsObject] = []
         self._axis: CountAxis | None = None
         super().__init__("weight histogram", parent)
         self._axis = CountAxis()
@@ -89,7 +90,7 @@ class HistogramPlot(PlotFrame):
         """Mark what magnitude pruning would take: by layer name, the magnitude up to which weights go."""
         if dict(thresholds) != dict(self._thresholds):
             self._thresholds = dict(thresholds)
-            self.redraw()
+            self._draw_thresholds(theme.tokens())
 
     def set_scale(self, *, logarithmic: bool, with_zeros: bool, as_share: bool) -> None:
         """Choose how counts become heights."""
@@ -145,6 +146,10 @@ class HistogramPlot(PlotFrame):
             )
 
     def _draw_thresholds(self, tokens: theme.Tokens) -> None:
+        # Apart from the bars, because they follow a slider that is being dragged.
+        for item in self._marks:
+            self.plot.removeItem(item)
+        self._marks = []
         marked = [(one, self._thresholds[one.name]) for one in self._layers if one.name in self._thresholds]
         common = len({threshold for _, threshold in marked}) == 1
         for number, (one, threshold) in enumerate(marked):
@@ -155,7 +160,7 @@ class HistogramPlot(PlotFrame):
             for line in region.lines:
                 line.setPen(pg.mkPen(color, width=1))
             region.setZValue(5)
-            self._add(region)
+            self._mark(region)
             label = pg.InfiniteLine(
                 threshold,
                 pen=pg.mkPen(color, width=1),
@@ -170,7 +175,11 @@ class HistogramPlot(PlotFrame):
             font = QFont(self.font())
             font.setPixelSize(theme.FONT_SMALL)
             label.label.setFont(font)
-            self._add(label)
+            self._mark(label)
+
+    def _mark(self, item: pg.GraphicsObject) -> None:
+        self._marks.append(item)
+        self.plot.addItem(item, ignoreBounds=True)
 
     def _add(self, item: pg.GraphicsObject, *, bounds: bool = False) -> None:
         self._items.append(item)
