@@ -23,7 +23,7 @@ from studio.jobs.bridge import END_EVENTS
 from studio.jobs.curves import RunCurves
 from studio.problem import Problem, problem_from
 from studio.state import AppState
-from studio.tables.runs import search_text
+from studio.tables.run_columns import search_text
 from studio.views.history_page import HistoryPage
 from studio.views.run_summary import RunDetail, model_artifact
 

@@ -11,7 +11,7 @@ from core.history.records import RunRecord
 from core.measurement.records import LayerStatistics, Measurement
 from studio.jobs.curves import RunCurves
 from studio.tables.grid import Cell, Head
-from studio.tables.runs import result_of
+from studio.tables.run_columns import result_of
 
 GROUPS = ("Measurements", "Settings", "Origin")
 

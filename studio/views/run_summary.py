@@ -11,7 +11,7 @@ from core.measurement.records import LayerStatistics, Measurement
 from core.registry import STEP_KINDS
 from studio.jobs.curves import RunCurves
 from studio.tables.grid import Cell, Head
-from studio.tables.runs import local_time, wall_seconds
+from studio.tables.run_columns import local_time, wall_seconds
 
 DENSE_TIP = "An ordinary file stores zeros like any other weight: zeros do not shrink it."
 SPARSITY_TIP = "Zeros among the weights of prunable layers; biases and normalisation are not counted."

@@ -21,7 +21,8 @@ from PySide6.QtWidgets import (
 )
 
 from studio import theme
-from studio.tables.runs import COLUMN_INDEX, COLUMNS, PROGRESS_ROLE, RunTable
+from studio.tables.run_columns import COLUMN_INDEX, COLUMNS
+from studio.tables.runs import PROGRESS_ROLE, RunTable
 
 ROW_HEIGHT = 28
 

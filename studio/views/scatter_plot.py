@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 import pyqtgraph as pg
@@ -101,7 +102,7 @@ class ScatterPlot(PlotFrame):
         if len(front) < 2:
             return
         xs, ys = [self._place(front[0].x)], [100 * front[0].accuracy]
-        for before, point in zip(front, front[1:], strict=False):
+        for before, point in pairwise(front):
             # Between two points of the front only the worse of both accuracies is really to be had.
             corner = (self._place(point.x), 100 * before.accuracy)
             if not self._axis.smaller_is_better:

@@ -19,7 +19,7 @@ from studio.controllers.history import HistoryController
 from studio.jobs.background import Background
 from studio.problem import Problem
 from studio.state import AppState
-from studio.tables.runs import COLUMN_INDEX
+from studio.tables.run_columns import COLUMN_INDEX
 from studio.views.history_page import HistoryPage
 
 from .fake_runs import FakeStore, recipe, record

@@ -4,7 +4,8 @@ import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from studio.tables.runs import COLUMN_INDEX, COLUMNS, PROGRESS_ROLE, RunTable
+from studio.tables.run_columns import COLUMN_INDEX, COLUMNS
+from studio.tables.runs import PROGRESS_ROLE, RunTable
 from studio.views.run_summary import (
     layer_rows,
     protocol_text,
