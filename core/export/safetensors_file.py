@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from core.errors import StudioError
@@ -44,17 +43,18 @@ def metadata_of(description: ModelDescription, **more: str) -> dict[str, str]:
 
 
 def header_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
-    """The length word and the JSON header of the safetensors file for these tensors, to the byte.
+    """The length word and the JSON header of the safetensors file for these tensors.
 
-    A test compares its length with files that the safetensors library writes.
+    As long as the one that the safetensors library writes (a test compares), but always with the same bytes: the
+    library orders metadata at random, and a file with another SHA-256 looks like another result.
     """
     header: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
-    words = {name: _DTYPE_WORDS[tensor.dtype] for name, tensor in tensors.items()}
     offset = 0
-    for name in sorted(tensors, key=lambda name: (_ORDER.index(words[name]), name)):
+    for name in _file_order(tensors):
         tensor = tensors[name]
         end = offset + tensor.numel() * tensor.element_size()
-        header[name] = {"dtype": words[name], "shape": list(tensor.shape), "data_offsets": [offset, end]}
+        word = _DTYPE_WORDS[tensor.dtype]
+        header[name] = {"dtype": word, "shape": list(tensor.shape), "data_offsets": [offset, end]}
         offset = end
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
@@ -68,21 +68,21 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[st
         StudioError: if the file cannot be written, or reads back differently.
     """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    # Tied weights are written once for each name: safetensors refuses shared memory.
-    seen: set[int] = set()
-    for name, tensor in plain.items():
-        if tensor.numel() and tensor.data_ptr() in seen:
-            plain[name] = tensor.clone()
-        seen.add(tensor.data_ptr())
     with written_whole(path) as temporary:
-        try:
-            save_file(plain, temporary, metadata=dict(metadata))
-        except OSError:
-            raise
-        except Exception as error:
-            # The library wraps the system's error in one of its own and keeps only the text.
-            raise OSError(str(error)) from error
+        with temporary.open("wb") as stream:
+            stream.write(header_bytes(plain, metadata))
+            for name in _file_order(plain):
+                stream.write(_raw(plain[name]))
         _check_written(temporary, plain, path.name)
+
+
+def _file_order(tensors: Mapping[str, Tensor]) -> list[str]:
+    return sorted(tensors, key=lambda name: (_ORDER.index(_DTYPE_WORDS[tensors[name].dtype]), name))
+
+
+def _raw(tensor: Tensor) -> memoryview:
+    """The bytes of a contiguous CPU tensor, viewed."""
+    return memoryview(tensor.reshape(-1).view(torch.uint8).numpy())
 
 
 def save_opened(opened: OpenedModel, path: Path, check: Callable[[], None] | None = None) -> None:

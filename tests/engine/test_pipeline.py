@@ -194,7 +194,7 @@ def test_without_a_task_pruning_still_works_and_accuracy_is_unmeasured(tmp_path:
         ({"device": "abacus"}, "no device “abacus”"),
         ({"threads": 0}, "at least 1"),
         ({"recipe": Recipe(steps=(PruneSettings(exclude=("conv9",)),))}, "no prunable layer “conv9”"),
-        ({"recipe": Recipe(steps=(PruneSettings(overrides={"fc2": 0.9999}),))}, "fc2.*all of its weights"),
+        ({"recipe": Recipe(steps=(PruneSettings(overrides={"fc2": 0.9999}),))}, "fc2.*lose all weights"),
         ({"source": ModelSource("zoo", "resnet20")}, "channel"),
         ({"source": ModelSource("zoo", "lenet-300-100")}, "8 × 8 pixels.*28 × 28"),
         ({"source": ModelSource("file", "/nowhere/model.pt")}, "does not exist"),
@@ -257,8 +257,9 @@ def test_the_real_resnet20_is_judged_as_published(
     found = session.measured("before")
     assert found.accuracy is not None
     assert (found.accuracy.correct, found.accuracy.count) == (8103, 10_000)
-    assert found.macs == pytest.approx(41e6, rel=0.01)
-    assert found.parameters == 269_722 + 10 * 0
+    assert found.macs is not None
+    assert round(found.macs / 1e6) == 41
+    assert found.parameters == 269_722
     started = session.events[0]
     assert isinstance(started, RunStarted)
     assert started.source_sha256 is not None
