@@ -4,7 +4,7 @@ Nothing heavy is imported before a command needs it: `--help` loads neither nump
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -14,8 +14,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return carry_out(sys.argv[1:] if arguments is None else list(arguments), open_window)
 
 
-def open_window(arguments: list[str]) -> int:
-    """Open the studio's window; the one place where the engine's side knows of it."""
+def open_window(options: Mapping[str, str | None]) -> int:
+    """Open the studio's window; the one place where the engine's side knows of it.
+
+    Args:
+        options: the fields of `studio.app.StartOptions` that were given.
+    """
+    from studio.app import StartOptions
     from studio.app import main as open_studio
 
-    return int(open_studio(arguments))
+    return int(open_studio(StartOptions(**options)))

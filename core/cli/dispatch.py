@@ -4,16 +4,17 @@ import argparse
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
-from core.cli.parser import PROGRAM, make_parser
+from core.cli.parser import PROGRAM, WINDOW_OPTIONS, make_parser
 from core.errors import StudioError
 
+OpenWindow = Callable[[Mapping[str, str | None]], int]
 DONE, DEFECT, USER_ERROR, CANCELLED = 0, 1, 2, 130
 
 
-def carry_out(arguments: Sequence[str], open_window: Callable[[list[str]], int]) -> int:
+def carry_out(arguments: Sequence[str], open_window: OpenWindow) -> int:
     """Carry out one command; returns the exit code and raises nothing."""
     for stream in (sys.stdout, sys.stderr):
         # A terminal that lacks “×” must not end a run.
@@ -44,7 +45,7 @@ def carry_out(arguments: Sequence[str], open_window: Callable[[list[str]], int])
         return DEFECT
 
 
-def _command(options: argparse.Namespace, open_window: Callable[[list[str]], int]) -> int:
+def _command(options: argparse.Namespace, open_window: OpenWindow) -> int:
     # Each command is imported when it is wanted: listing a history should not wait for numpy.
     match options.command:
         case None | "open":
@@ -75,15 +76,14 @@ def _command(options: argparse.Namespace, open_window: Callable[[list[str]], int
             return list_presets(options)
 
 
-def _open(options: argparse.Namespace, open_window: Callable[[list[str]], int]) -> int:
+def _open(options: argparse.Namespace, open_window: OpenWindow) -> int:
     from core.models.source import parse_source
 
-    arguments = [] if options.db is None else ["--db", options.db]
-    model = getattr(options, "model", None)
-    if model is not None:
+    given = {name: getattr(options, name, None) for name in ("db", *WINDOW_OPTIONS)}
+    if getattr(options, "model", None) is not None:
         # A path that does not exist is told here, before a window appears.
-        arguments.append(parse_source(model).to_text())
-    return open_window(arguments)
+        given["path"] = parse_source(options.model).to_text()
+    return open_window({name: value for name, value in given.items() if value is not None})
 
 
 def _say(text: str) -> None:

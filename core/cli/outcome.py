@@ -148,7 +148,7 @@ def measurement_table(before: Measurement | None, after: Measurement | None) -> 
 
 def protocol_lines(measurement: Measurement) -> list[str]:
     """How the figures were obtained, in sentences."""
-    lines = []
+    lines = [f"Packed: {measurement.packing}. Zeros do not shrink the dense file."]
     if measurement.accuracy is not None:
         accuracy = measurement.accuracy
         lines.append(
@@ -191,7 +191,7 @@ def _rows(columns: list[Measurement]) -> list[tuple[str, list[str]]]:
     add("  sparsity", [formatting.percent(column.sparsity) for column in columns])
     add("MACs", [formatting.macs(column.macs) for column in columns])
     add("Dense file", [formatting.data_size(column.dense_bytes) for column in columns])
-    add(f"Packed ({columns[0].packing})", [formatting.data_size(column.packed_bytes) for column in columns])
+    add("Packed", [formatting.data_size(column.packed_bytes) for column in columns])
     latencies = [column.latency for column in columns]
     add("Latency", [none if b is None else formatting.milliseconds(b.median_ms) for b in latencies])
     add(
@@ -210,7 +210,7 @@ def _change(label: str, columns: list[Measurement]) -> str:
     before, after = columns
     if label == "Accuracy" and before.accuracy is not None and after.accuracy is not None:
         return formatting.points(after.accuracy.value - before.accuracy.value)
-    if label.startswith("Packed"):
+    if label == "Packed":
         return _times(before.packed_bytes, after.packed_bytes, "smaller")
     if label == "Dense file":
         return _times(before.dense_bytes, after.dense_bytes, "smaller")

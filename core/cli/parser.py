@@ -25,6 +25,10 @@ exit codes: 0 done · 1 a defect of the studio · 2 something you can put right,
 130 cancelled · 143 ended from outside (a run can then be resumed)"""
 
 
+WINDOW_OPTIONS = ("profile", "theme", "screenshot", "size", "workspace")
+"""Options of `open` that go to the window under the same names."""
+
+
 class _Parser(argparse.ArgumentParser):
     """Tells a mistake in one sentence, as every other error is told."""
 
@@ -95,8 +99,22 @@ def _add_open(commands: Any) -> None:
         ["open", "open resnet20.th", "open torchvision:resnet18@DEFAULT"],
         MODEL_HELP,
     )
-    command.add_argument("model", metavar="MODEL", nargs="?", help="what to open")
+    command.add_argument(
+        "model", metavar="MODEL", nargs="?", help="what to open (a recipe file is opened too)"
+    )
     _add_db(command)
+    command.add_argument("--profile", metavar="DIR", help="a folder for settings and history of their own")
+    command.add_argument("--theme", choices=("system", "light", "dark"), help="colours, for this start only")
+    developers = command.add_argument_group("for developers")
+    developers.add_argument(
+        "--screenshot", metavar="PNG", help="save a picture of the finished window and end"
+    )
+    developers.add_argument(
+        "--size", metavar="WxH", type=_window_size, help="the window's size, such as 1440x900"
+    )
+    developers.add_argument(
+        "--workspace", choices=("inspect", "compress", "history", "export"), help="shown first"
+    )
 
 
 def _add_run(commands: Any) -> None:
@@ -270,6 +288,13 @@ def _image_size(text: str) -> tuple[int, int]:
         return int(height), int(width if times else height)
     except ValueError:
         raise argparse.ArgumentTypeError(f"“{text}” is not a size such as 32 or 224x224") from None
+
+
+def _window_size(text: str) -> str:
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise argparse.ArgumentTypeError(f"“{text}” is not a size such as 1440x900")
+    return text
 
 
 def _numbers(text: str) -> tuple[float, ...]:

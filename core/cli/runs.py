@@ -1,6 +1,7 @@
 """The commands `run` and `evaluate`: the pipeline in this very thread, with its events shown and recorded."""
 
 import argparse
+import math
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -57,6 +58,12 @@ def evaluate(options: argparse.Namespace) -> int:
         _carry_out(request, Path(folder), (monitor.show, outcome.take), monitor, keeps_best=False)
     code = _exit_code(outcome)
     if code == 0 and outcome.before is not None:
+        accuracy = outcome.before.accuracy
+        if accuracy is not None and not math.isfinite(accuracy.loss):
+            raise StudioError(
+                f"{request.source.title} answers with NaN or infinity, so its accuracy means nothing: see which layer "
+                f"is damaged with compression-studio inspect {request.source.to_text()}."
+            )
         if options.json:
             data = outcome.to_json()
             dropped = ("run_id", "number", "stopped_early", "error", "recipe", "after", "artifacts")
