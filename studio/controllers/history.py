@@ -19,7 +19,7 @@ from core.request import RunRequest
 from studio.controllers.compare import CompareController
 from studio.controllers.run_edits import RunEdits
 from studio.jobs.background import Background, Ticket
-from studio.jobs.bridge import END_EVENTS
+from studio.jobs.bridge import END_EVENTS, Bridge
 from studio.jobs.curves import RunCurves
 from studio.problem import Problem, problem_from
 from studio.state import AppState
@@ -201,9 +201,18 @@ class HistoryController(QObject):
 
     # -- from the jobs -----------------------------------------------------------------------------------------
 
+    def follow(self, bridge: Bridge) -> None:
+        """Show what the runs of this window do. The history writer's `on_written` goes to `runs_written`."""
+        bridge.events.connect(self.take_events)
+        bridge.recorded.connect(self._recorded)
+
+    @Slot(object)
+    def _recorded(self, run_id: str) -> None:
+        self.runs_written((run_id,))
+
     @Slot(object)
     def take_events(self, events: Iterable[Event]) -> None:
-        """Follow the runs of this window (connect to the bridge's `events`)."""
+        """Take progress from a batch of events; everything else is read from the store once it is written."""
         progress: dict[str, float | None] = {}
         for event in events:
             if isinstance(event, Progress):

@@ -3,6 +3,7 @@
 import threading
 from collections import deque
 from collections.abc import Iterable
+from functools import partial
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
@@ -22,6 +23,7 @@ class Bridge(QObject):
     """
 
     events = Signal(object)  # tuple[Event, ...] in the order in which they were put
+    recorded = Signal(object)  # run id: the history knows the run now, though it may still wait
 
     def __init__(self, mailbox: Mailbox, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -42,6 +44,10 @@ class Bridge(QObject):
                 return
             self._awake = True
         self._mailbox.post(self._wake)
+
+    def tell_recorded(self, run_id: str) -> None:
+        """From any thread: have `recorded` emitted soon."""
+        self._mailbox.post(partial(self.recorded.emit, run_id))
 
     @property
     def active(self) -> bool:

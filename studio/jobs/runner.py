@@ -193,6 +193,7 @@ class JobRunner:
             if not job.recorded.is_set():
                 try:
                     self._store.add_run(job.request)
+                    self.bridge.tell_recorded(job.run_id)
                 except Exception as error:
                     job.not_recorded = error
                 job.recorded.set()

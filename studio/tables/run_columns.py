@@ -8,7 +8,7 @@ from typing import Any
 from core import formatting
 from core.history.figures import protocol
 from core.history.records import RunRecord
-from core.measurement.records import Measurement
+from core.measurement.records import Accuracy, Measurement
 
 Key = float | str | None
 
@@ -40,6 +40,18 @@ def accuracy_change(record: RunRecord) -> float | None:
     if record.before.accuracy is None or record.after.accuracy is None:
         return None
     return record.after.accuracy.value - record.before.accuracy.value
+
+
+def may_be_chance(one: Accuracy | None, other: Accuracy | None) -> bool:
+    """Whether the 95 % intervals of two accuracies overlap, so that their difference must not be shown as progress."""
+    return one is not None and other is not None and one.low <= other.high and other.low <= one.high
+
+
+def change_is_noise(record: RunRecord) -> bool:
+    """Whether the run's change of accuracy may be chance."""
+    if record.before is None or record.after is None:
+        return False
+    return may_be_chance(record.before.accuracy, record.after.accuracy)
 
 
 def wall_seconds(record: RunRecord) -> float | None:
@@ -86,6 +98,14 @@ def _shown(pick: Callable[[RunRecord], Any], show: Callable[[Any], str]) -> Call
 
 def _exact(pick: Callable[[RunRecord], Any], unit: str) -> Callable[[RunRecord], str]:
     return _shown(pick, lambda value: f"{value:,} {unit}")
+
+
+def _change_tip(record: RunRecord) -> str:
+    if accuracy_change(record) is None:
+        return "Not measured."
+    if change_is_noise(record):
+        return "The 95 % intervals of both accuracies overlap: this may be chance."
+    return "The 95 % intervals of both accuracies do not overlap."
 
 
 def _latency_tip(record: RunRecord) -> str:
@@ -165,6 +185,7 @@ COLUMNS: tuple[Column, ...] = (
         92,
         _shown(accuracy_change, formatting.points),
         accuracy_change,
+        _change_tip,
     ),
     Column(
         "sparsity",

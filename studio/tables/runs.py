@@ -10,7 +10,14 @@ from PySide6.QtGui import QColor
 
 from core.history.records import RunRecord
 from studio import icons, theme
-from studio.tables.run_columns import COLUMN_INDEX, COLUMNS, Column, accuracy_change, search_text
+from studio.tables.run_columns import (
+    COLUMN_INDEX,
+    COLUMNS,
+    Column,
+    accuracy_change,
+    change_is_noise,
+    search_text,
+)
 
 RECORD_ROLE = Qt.ItemDataRole.UserRole
 PROGRESS_ROLE = Qt.ItemDataRole.UserRole + 1
@@ -78,35 +85,52 @@ class RunTable(QAbstractTableModel):
         self._search = list(search) if search is not None else [search_text(record) for record in records]
         self._position = {record.run_id: index for index, record in enumerate(self._records)}
         self._keys.clear()
-        self._arrange()
+        self._rows = self._arranged()
+        self._row_of = None
         self.endResetModel()
 
     def merge(self, records: Iterable[RunRecord]) -> None:
         """Take over changed and new runs; deleted ones disappear."""
-        gone: set[str] = set()
-        self.beginResetModel()
+        changed, new, gone = [], [], set()
         for record in records:
             if record.deleted_at is not None or record.archived:
                 gone.add(record.run_id)
-                continue
-            position = self._position.get(record.run_id)
-            if position is None:
-                self._position[record.run_id] = len(self._records)
-                self._records.append(record)
-                self._search.append(search_text(record))
+            elif record.run_id in self._position:
+                changed.append(record)
             else:
-                self._records[position] = record
-                self._search[position] = search_text(record)
+                new.append(record)
             if record.is_over:
                 self._progress.pop(record.run_id, None)
-        if gone & self._position.keys():
-            kept = [index for index, record in enumerate(self._records) if record.run_id not in gone]
-            self._records = [self._records[index] for index in kept]
-            self._search = [self._search[index] for index in kept]
-            self._position = {record.run_id: index for index, record in enumerate(self._records)}
+        if new or gone & self._position.keys():
+            self.beginResetModel()
+            self._replace(changed)
+            kept = [at for at, record in enumerate(self._records) if record.run_id not in gone]
+            self._records = [*(self._records[at] for at in kept), *new]
+            self._search = [*(self._search[at] for at in kept), *(search_text(record) for record in new)]
+            self._position = {record.run_id: at for at, record in enumerate(self._records)}
+            self._rows = self._arranged()
+            self._row_of = None
+            self.endResetModel()
+            return
+        self._replace(changed)
+        rows = self._arranged()
+        if np.array_equal(rows, self._rows):
+            # The everyday case while a run is under way: nothing moves, so nothing may flicker or scroll.
+            for record in changed:
+                if (row := self.row_of(record.run_id)) is not None:
+                    self.dataChanged.emit(self.index(row, 0), self.index(row, len(COLUMNS) - 1))
+        else:
+            self.beginResetModel()
+            self._rows = rows
+            self._row_of = None
+            self.endResetModel()
+
+    def _replace(self, records: Iterable[RunRecord]) -> None:
+        for record in records:
+            at = self._position[record.run_id]
+            self._records[at] = record
+            self._search[at] = search_text(record)
         self._keys.clear()
-        self._arrange()
-        self.endResetModel()
 
     def set_progress(self, progress: Mapping[str, float | None]) -> None:
         """How far runs are; None takes the bar away."""
@@ -130,7 +154,8 @@ class RunTable(QAbstractTableModel):
         if words != self._words:
             self.beginResetModel()
             self._words = words
-            self._arrange()
+            self._rows = self._arranged()
+            self._row_of = None
             self.endResetModel()
 
     def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
@@ -138,11 +163,11 @@ class RunTable(QAbstractTableModel):
         if 0 <= column < len(COLUMNS) and (column, descending) != self.sorting:
             self.beginResetModel()
             self._column, self._descending = column, descending
-            self._arrange()
+            self._rows = self._arranged()
+            self._row_of = None
             self.endResetModel()
 
-    def _arrange(self) -> None:
-        self._row_of = None
+    def _arranged(self) -> NDArray[np.intp]:
         keys = self._sort_keys(self._column)
         # Missing figures are NaN, which sorts last; so they stay last when the order is turned round as well.
         order = np.argsort(-keys if self._descending else keys, kind="stable")
@@ -153,7 +178,7 @@ class RunTable(QAbstractTableModel):
                 count=len(self._search),
             )
             order = order[found[order]]
-        self._rows = order
+        return order
 
     def _sort_keys(self, column: int) -> NDArray[np.float64]:
         if column not in self._keys:
@@ -230,7 +255,7 @@ def _color(record: RunRecord, column: Column) -> QColor | None:
     tokens = theme.tokens()
     if column.name == "star":
         return QColor(tokens.warning)
-    if column.name == "change" and (change := accuracy_change(record)) is not None and round(change, 4):
+    if column.name == "change" and (change := accuracy_change(record)) and not change_is_noise(record):
         return QColor(tokens.good if change > 0 else tokens.bad)
     if column.name == "status":
         if record.status == "failed":

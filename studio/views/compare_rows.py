@@ -12,6 +12,7 @@ from core.measurement.records import LayerStatistics, Measurement
 from studio.jobs.curves import RunCurves
 from studio.tables.grid import Cell, Head
 from studio.tables.run_columns import result_of
+from studio.views.run_summary import chance_of_latency
 
 GROUPS = ("Measurements", "Settings", "Origin")
 
@@ -67,24 +68,34 @@ def table_rows(table: ComparisonTable, only_differences: bool) -> list[tuple[Cel
             continue
         rows.append((Cell(group, tone="heading"), *(Cell() for _ in table.records)))
         for row in found:
-            rows.append((Cell(row.label), *(_cell(row, index) for index in range(len(table.records)))))
+            rows.append((Cell(row.label), *(_cell(table, row, index) for index in range(len(table.records)))))
             if row.label.startswith("Accuracy"):
                 rows.append(_interval_row(table, row.label.rpartition(" ")[2]))
     return rows
 
 
-def _cell(row: ComparisonRow, index: int) -> Cell:
+def _cell(table: ComparisonTable, row: ComparisonRow, index: int) -> Cell:
     text, difference = row.texts[index], row.differences[index]
+    note = row.notes[index] or (_latency_note(table, row, index) if difference else "")
     better = row.better[index]
-    tone = "good" if better == 1 else "bad" if better == -1 else ""
+    # What may be chance, or is not quite the same thing, is told but not coloured as a gain or a loss.
+    tone = "" if note else "good" if better == 1 else "bad" if better == -1 else ""
     short = text.partition(" (")[0]
     if row.group == "Measurements":
         short = short.partition(" of ")[0]
-    tip = "\n".join(part for part in (text, difference, row.notes[index]) if part)
-    if not difference and not row.notes[index]:
+    tip = "\n".join(part for part in (text, difference, note) if part)
+    if not difference and not note:
         return Cell(short, tip, tone="muted" if row.values[index] is None else "")
-    mark = " *" if row.notes[index] else ""
+    mark = " *" if note else ""
     return Cell(f"{short}   {difference}{mark}".rstrip(), tip, tone=tone)
+
+
+def _latency_note(table: ComparisonTable, row: ComparisonRow, index: int) -> str:
+    if row.label not in ("Latency before", "Latency after"):
+        return ""
+    stage = row.label.rpartition(" ")[2]
+    measured = [getattr(table.records[at], stage) for at in (index, table.baseline)]
+    return chance_of_latency(measured[0], measured[1])
 
 
 def _interval_row(table: ComparisonTable, stage: str) -> tuple[Cell, ...]:

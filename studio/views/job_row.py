@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QSizePolicy, QT
 from core.formatting import duration, percent, points, significant
 from studio import icons, theme
 from studio.jobs.status import JobStatus
+from studio.tables.run_columns import may_be_chance
 from studio.views.elided import ElidedLabel
 
 ROW_HEIGHT = 30
@@ -101,7 +102,10 @@ def _outcome(status: JobStatus) -> tuple[str, str]:
             if status.before is None:
                 return text, ""
             change = status.after.value - status.before.value
-            return f"{text}  {points(change)}", "good" if change > 0 else "problem" if change < 0 else ""
+            # What may be chance is told, but not coloured as a gain or a loss.
+            certain = change and not may_be_chance(status.before, status.after)
+            role = ("good" if change > 0 else "problem") if certain else ""
+            return f"{text}  {points(change)}", role
         case "failed":
             return f"failed: {status.message}", "problem"
         case "cancelled":

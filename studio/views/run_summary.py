@@ -257,12 +257,26 @@ def _change(figure: Figure, before: Measurement | None, after: Measurement | Non
     if reason := figure.incomparable(after, before):
         return Cell(NOT_MEASURED, reason, tone="muted", right=True)
     better = figure.sense * ((new > old) - (new < old))
-    tone = "good" if better > 0 else "bad" if better < 0 else ""
+    tip = figure.remark(after, before) or (
+        chance_of_latency(after, before) if figure.label == "Latency" else ""
+    )
+    # What may be chance is told, but not coloured as a gain or a loss.
+    tone = "" if tip or not better else "good" if better > 0 else "bad"
     text = figure.difference(new, old)
-    tip = figure.remark(after, before)
     if figure.label == "Dense file" and new == old:
         tip = DENSE_TIP
     return Cell(text, tip or text, tone=tone, right=True)
+
+
+def chance_of_latency(one: Measurement, other: Measurement) -> str:
+    """Why a difference of latencies proves nothing; "" where the quartiles lie apart."""
+    if one.latency is None or other.latency is None:
+        return ""
+    apart = (
+        one.latency.lower_quartile_ms > other.latency.upper_quartile_ms
+        or other.latency.lower_quartile_ms > one.latency.upper_quartile_ms
+    )
+    return "" if apart else "The quartiles overlap: this may be chance."
 
 
 def _pair(

@@ -17,6 +17,8 @@ from core.recipe import Recipe
 from core.request import RunRequest
 from studio.controllers.history import HistoryController
 from studio.jobs.background import Background
+from studio.jobs.bridge import Bridge
+from studio.jobs.mailbox import Mailbox
 from studio.problem import Problem
 from studio.state import AppState
 from studio.tables.run_columns import COLUMN_INDEX
@@ -265,18 +267,22 @@ def test_open_model_use_recipe_run_again_and_resume(make: Maker) -> None:
     assert asked[1].run_id == interrupted.run_id
 
 
-def test_a_live_run_is_followed(make: Maker) -> None:
+def test_a_live_run_is_followed(make: Maker, mailbox: Mailbox) -> None:
     bench = make(*RUNS)
     live = record(9, status="running", after=None, ended=None)
     bench.store.records[live.run_id] = live
-    bench.controller.runs_written(frozenset({live.run_id}))
+    bridge = Bridge(mailbox)
+    bench.controller.follow(bridge)
+    bridge.tell_recorded(live.run_id)
     bench.wait_for(lambda: bench.shown() == [9, 3, 2, 1])
-    bench.controller.take_events((Progress(live.run_id, 0.4, "", None),))
+    bridge.put(Progress(live.run_id, 0.4, "", None))
+    bridge.drain()
     status = bench.page.table.index(0, COLUMN_INDEX["status"])
     assert status.data() == "running 40 %"
     bench.click_row(live.run_id)
     bench.store.records[live.run_id] = record(9)
-    bench.controller.take_events((Finished(live.run_id, 1.0),))
+    bridge.put(Finished(live.run_id, 1.0))
+    bridge.close()
     bench.controller.runs_written(frozenset({live.run_id}))
     bench.wait_for(lambda: bench.page.details.about.text().startswith("run 9 · finished"))
     assert bench.page.table.index(0, COLUMN_INDEX["status"]).data() == "finished"

@@ -144,3 +144,17 @@ def test_layers_and_settings_are_told_completely() -> None:
     assert facts["Sparsity"] == "80 %"
     assert facts["Learning rate"] == "0.001"
     assert facts["Own sparsity for"] == "none"
+
+
+def test_what_may_be_chance_is_not_coloured_as_a_gain(table: RunTable) -> None:
+    cell = table.index(0, COLUMN_INDEX["change"])
+    table.merge([record(3, accuracy=0.95)])
+    assert cell.data().startswith("▼")
+    assert cell.data(Qt.ItemDataRole.ForegroundRole) is None
+    assert "may be chance" in cell.data(Qt.ItemDataRole.ToolTipRole)
+    table.merge([record(3, accuracy=0.80)])
+    assert table.index(0, COLUMN_INDEX["change"]).data(Qt.ItemDataRole.ForegroundRole) is not None
+    rows = {
+        cells[0].text.strip(): cells for cells in summary_rows(measurement(0.971), measurement(0.96, 0.8))
+    }
+    assert rows["Accuracy"][3].tone == rows["Latency"][3].tone == ""

@@ -85,12 +85,15 @@ def test_runs_follow_each_other_in_order_and_are_recorded(bench: Bench, qtbot: Q
         finish(request, context)
 
     runner = bench.runner(run)
+    recorded: list[str] = []
+    runner.bridge.recorded.connect(recorded.append)
     requests = [request(name) for name in "abc"]
     for each in requests:
         runner.submit(each)
     qtbot.waitUntil(lambda: all(bench.ends(each.run_id) for each in requests))
     assert order == ["a", "b", "c"]
     assert bench.store.added == [each.run_id for each in requests]
+    qtbot.waitUntil(lambda: recorded == bench.store.added)
     assert bench.writer.events == bench.seen
     assert runner.unfinished == ()
     qtbot.waitUntil(lambda: not runner.bridge.active)
