@@ -17,9 +17,9 @@ time)."""
 
 
 def float_chunks(
-    values: Array, check: Check | None = None, *, keep_float32: bool = False, size: int = CHUNK
+    values: Array, check: Check | None = None, *, keep_float32: bool = False
 ) -> Iterator[Floats]:
-    """All elements of `values` (any shape, any order) as flat float64 pieces of at most `size` elements.
+    """All elements of `values` (any shape, any order) as flat float64 pieces of at most `CHUNK` elements.
 
     With `keep_float32`, float32 comes as it is, without a copy.
 
@@ -30,11 +30,11 @@ def float_chunks(
     flat = np.ravel(values, order="K")
     if flat.dtype.kind == "c":
         flat = np.abs(flat)
-    buffer = np.empty(min(size, flat.size), np.float64)
-    for start in range(0, flat.size, size):
+    buffer = np.empty(min(CHUNK, flat.size), np.float64)
+    for start in range(0, flat.size, CHUNK):
         if check is not None:
             check()
-        piece = flat[start : start + size]
+        piece = flat[start : start + CHUNK]
         if piece.dtype == np.float64 or (keep_float32 and piece.dtype == np.float32):
             yield piece
         else:

@@ -1,4 +1,4 @@
-"""What rows and columns of a weight matrix mean in the tensor: channels and kernel places, with their names."""
+"""What rows and columns of a weight matrix mean in the tensor: channels and kernel places, by name."""
 
 from math import prod
 

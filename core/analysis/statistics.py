@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.analysis.chunks import Array, Check, Floats, float_chunks, only_finite
+from core.analysis.chunks import CHUNK, Array, Check, Floats, float_chunks, only_finite
 
 NEAR_ZERO = 1e-3
 """Magnitude under which a weight that is not zero counts as near zero, unless the caller says otherwise."""
@@ -69,8 +69,11 @@ def statistics(values: Array, near_zero: float = NEAR_ZERO, check: Check | None 
     SAND2008-6212, eqs. 3.1 to 3.5), so that neither size nor a mean far from zero costs precision. `check`
     may raise to give up.
     """
-    moments = _Moments()
-    counts = _Counts()
+    # Results of every step go into arrays made once: in a worker thread, the C library gives freed memory
+    # back to # the system each time, and getting it again costs several times the arithmetic.
+    scratch = (np.empty(CHUNK), np.empty(CHUNK))
+    moments = _Moments(scratch)
+    counts = _Counts(scratch[0])
     for piece in float_chunks(values, check):
         finite = only_finite(piece)
         if finite.size != piece.size:
@@ -91,7 +94,8 @@ def statistics(values: Array, near_zero: float = NEAR_ZERO, check: Check | None 
 
 
 class _Counts:
-    def __init__(self) -> None:
+    def __init__(self, scratch: Floats) -> None:
+        self.scratch = scratch
         self.zeros = self.near_zeros = self.nans = self.positive = self.negative = 0
 
     def add_not_finite(self, piece: Floats) -> None:
@@ -103,13 +107,15 @@ class _Counts:
         zeros = int(np.count_nonzero(piece == 0))
         self.zeros += zeros
         if near_zero > 0:
-            self.near_zeros += int(np.count_nonzero(np.abs(piece) < near_zero)) - zeros
+            magnitudes = np.abs(piece, out=self.scratch[: piece.size])
+            self.near_zeros += int(np.count_nonzero(magnitudes < near_zero)) - zeros
 
 
 class _Moments:
     """Count, mean and central moments up to the fourth, merged piece by piece."""
 
-    def __init__(self) -> None:
+    def __init__(self, scratch: tuple[Floats, Floats]) -> None:
+        self.scratch = scratch
         self.count = 0
         self.minimum, self.maximum = math.inf, -math.inf
         self.mean = self.m2 = self.m3 = self.m4 = 0.0
@@ -120,13 +126,15 @@ class _Moments:
         with np.errstate(over="ignore", invalid="ignore"):
             count = piece.size
             mean = float(piece.mean())
-            deviation = piece - mean
-            squared = deviation * deviation
+            deviation = np.subtract(piece, mean, out=self.scratch[0][:count])
+            squared = np.multiply(deviation, deviation, out=self.scratch[1][:count])
             m2 = float(squared.sum())
-            m3 = float(np.dot(squared, deviation))
-            m4 = float(np.dot(squared, squared))
-            self.l1 += float(np.abs(piece).sum())
-            self.squares += float(np.dot(piece, piece))
+            # Not np.dot: its library starts threads for pieces of this size, which fight with everything
+            # else.
+            m3 = float(np.einsum("i,i", squared, deviation))
+            m4 = float(np.einsum("i,i", squared, squared))
+            self.l1 += float(np.abs(piece, out=self.scratch[0][:count]).sum())
+            self.squares += float(np.einsum("i,i", piece, piece))
         self.minimum = min(self.minimum, float(piece.min()))
         self.maximum = max(self.maximum, float(piece.max()))
         self._merge(count, mean, m2, m3, m4)

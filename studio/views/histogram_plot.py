@@ -19,6 +19,8 @@ from studio.views.plot_frame import PlotFrame
 
 _STYLES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine)
 _NAMED_IN_READ_OUT = 3
+_FILLED = 3
+"""Layers up to which overlaid bars are filled: many see-through areas are muddy, and slow to paint."""
 
 
 class CountAxis(pg.AxisItem):
@@ -102,6 +104,11 @@ class HistogramPlot(PlotFrame):
     # -- drawing
     # -----------------------------------------------------------------------------------------------
 
+    def _restyle(self, tokens: theme.Tokens) -> None:
+        super()._restyle(tokens)
+        # The grid would take longer to paint than all bars.
+        self.plot.showGrid(x=False, y=False)
+
     def redraw(self) -> None:
         if self._axis is None:
             return
@@ -126,17 +133,16 @@ class HistogramPlot(PlotFrame):
         color = tokens.series_color(one.layer)
         edges = one.histogram.edges
         drawn = heights > base
-        self._add(
-            pg.BarGraphItem(
+        if len(self._layers) <= _FILLED:
+            bars = pg.BarGraphItem(
                 x0=edges[:-1][drawn],
                 x1=edges[1:][drawn],
                 y0=np.full(int(drawn.sum()), base),
                 y1=heights[drawn],
                 pen=None if several or edges.size > 140 else pg.mkPen(tokens.panel, width=1),
-                brush=_faint(color, 60 if several else 230),
-            ),
-            bounds=True,
-        )
+                brush=_faint(color, 60) if several else QColor(color),
+            )
+            self._add(bars, bounds=True)
         if several:
             # More layers than colours share one: the line's style tells them apart.
             style = _STYLES[one.layer // len(tokens.series) % len(_STYLES)]
