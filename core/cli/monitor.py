@@ -1,5 +1,6 @@
 """Showing a run while it goes: a progress bar on a terminal, plain lines elsewhere, JSON lines for programs."""
 
+import math
 import shutil
 import sys
 import time
@@ -14,6 +15,8 @@ from core.measurement.records import LayerStatistics, measurement_to_json
 REDRAW_SECONDS = 0.1
 PLAIN_STEP = 0.1
 """Plain lines report every so much of the whole run."""
+EPOCH_SECONDS = 1.0
+"""Epochs that follow each other faster than this do not all get a line."""
 
 
 class Monitor(Protocol):
@@ -59,13 +62,36 @@ class JsonLines:
         """Nothing to tidy."""
 
 
+class Lines:
+    """Turns events into the lines that stay, and leaves out epochs that come too fast to be read."""
+
+    def __init__(self) -> None:
+        self._last_epoch = -math.inf
+
+    def line_of(self, event: Event) -> str | None:
+        """The line that an event leaves behind, or None if it is only of the moment."""
+        match event:
+            case StepStarted():
+                return f"Step {event.index + 1} of {event.count}: {event.title}"
+            case MetricPoint(split="validation", metric="accuracy"):
+                now = time.monotonic()
+                if now - self._last_epoch < EPOCH_SECONDS:
+                    return None
+                self._last_epoch = now
+                return f"  epoch {event.epoch:g}: validation accuracy {formatting.percent(event.value)}"
+            case Notice():
+                return event.text
+            case _:
+                return None
+
+
 class PlainLines:
     """One line for each step, each tenth of the run and each validation: readable in a log file."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._lines = Lines()
         self._next = 0.0
-        self._activity = ""
 
     def show(self, event: Event) -> None:
         """Write a line if the event deserves one."""
@@ -76,7 +102,7 @@ class PlainLines:
                     "" if event.seconds_left is None else f", {formatting.duration(event.seconds_left)} left"
                 )
                 self.say(f"{100 * event.fraction:3.0f} %  {event.activity}{left}")
-            case _ if (text := line_of(event)) is not None:
+            case _ if (text := self._lines.line_of(event)) is not None:
                 self.say(text)
 
     def say(self, text: str) -> None:
@@ -92,6 +118,7 @@ class Bar:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._lines = Lines()
         self._drawn = False
         self._last = 0.0
         self._progress: Progress | None = None
@@ -107,9 +134,12 @@ class Bar:
         """Redraw, or write a line above the bar."""
         if isinstance(event, Progress):
             self._progress = event
-        elif isinstance(event, MetricPoint):
-            self._figures[f"{event.split} {event.metric}"] = _figure(event)
-        if (text := line_of(event)) is not None:
+        match event:
+            case MetricPoint(split="train", metric="loss"):
+                self._figures["loss"] = f"loss {formatting.significant(event.value)}"
+            case MetricPoint(split="validation", metric="accuracy"):
+                self._figures["accuracy"] = f"val {formatting.percent(event.value)}"
+        if (text := self._lines.line_of(event)) is not None:
             self.say(text)
         now = time.monotonic()
         if self._progress is not None and now - self._last >= REDRAW_SECONDS:
@@ -146,26 +176,6 @@ class Bar:
         if self._drawn:
             self._stream.write("\r\x1b[2K")
             self._drawn = False
-
-
-def line_of(event: Event) -> str | None:
-    """The line that an event leaves behind for people, or None if it is only of the moment."""
-    match event:
-        case StepStarted():
-            return f"Step {event.index + 1} of {event.count}: {event.title}"
-        case MetricPoint(split="validation", metric="accuracy"):
-            return f"  epoch {event.epoch:g}: {_figure(event)}"
-        case Notice():
-            return event.text
-        case _:
-            return None
-
-
-def _figure(point: MetricPoint) -> str:
-    value = (
-        formatting.percent(point.value) if point.metric == "accuracy" else formatting.significant(point.value)
-    )
-    return f"{point.split} {point.metric} {value}"
 
 
 def event_to_json(event: Event) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What a run came to: gathered from its events, then told in a table, in JSON, or as files."""
 
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from core.events import (
     RunStarted,
 )
 from core.files import write_text, written_whole
-from core.measurement.records import Accuracy, LayerStatistics, Measurement, measurement_to_json
+from core.measurement.records import Accuracy, Latency, LayerStatistics, Measurement, measurement_to_json
 from core.request import RunRequest
 
 STATUS: dict[type[EndEvent], str] = {
@@ -127,12 +128,13 @@ def check_output_folder(folder: Path) -> None:
     Raises:
         StudioError: if it cannot.
     """
-    if folder.exists() and not folder.is_dir():
-        raise StudioError(f"{folder} is a file: give --out a folder.")
-    probe = folder / "measurements.json"
-    with written_whole(probe.with_name(".probe")):
-        pass
-    probe.with_name(".probe").unlink(missing_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        why = "it is a file" if folder.is_file() else error.strerror
+        raise StudioError(f"{folder} cannot be written to ({why}): give --out another folder.") from error
 
 
 def measurement_table(before: Measurement | None, after: Measurement | None) -> str:
@@ -215,8 +217,17 @@ def _change(label: str, columns: list[Measurement]) -> str:
     if label == "Dense file":
         return _times(before.dense_bytes, after.dense_bytes, "smaller")
     if label == "Latency" and before.latency is not None and after.latency is not None:
-        return _times(before.latency.median_ms, after.latency.median_ms, "faster")
+        return _latency_change(before.latency, after.latency)
     return ""
+
+
+def _latency_change(before: Latency, after: Latency) -> str:
+    apart = (
+        before.upper_quartile_ms < after.lower_quartile_ms
+        or after.upper_quartile_ms < before.lower_quartile_ms
+    )
+    # Medians whose quartiles overlap differ by chance as likely as not.
+    return _times(before.median_ms, after.median_ms, "faster") if apart else "within the spread"
 
 
 def _times(before: float, after: float, better: str) -> str:

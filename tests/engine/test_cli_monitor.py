@@ -46,7 +46,7 @@ def test_a_bar_is_drawn_again_and_taken_away(monkeypatch):
     assert drawn[0].startswith("Step 1 of 2: Prune\n")
     assert " 25 %  Fine-tune: epoch 1 of 4  1:05 left" in drawn[0]
     assert "validation accuracy 97.80 %\n" in drawn[1]
-    assert " 50 %  Fine-tune: epoch 2 of 4  validation accuracy 97.80 %" in drawn[-2]
+    assert " 50 %  Fine-tune: epoch 2 of 4  val 97.80 %" in drawn[-2]
     assert drawn[-2].count("█") == drawn[-2].count("░")
     assert drawn[-1] == ""
     assert all(len(part.rstrip("\n").split("\n")[-1]) < 100 for part in drawn)
@@ -76,6 +76,14 @@ def test_plain_lines_are_few():
     text = stream.getvalue().splitlines()
     assert 10 <= len(text) <= 14
     assert text[-2:] == ["  epoch 1: validation accuracy 50.00 %", "Something to know."]
+
+
+def test_epochs_that_fly_by_do_not_all_get_a_line():
+    stream = io.StringIO()
+    lines = PlainLines(stream)
+    for n in range(500):
+        lines.show(point(n / 500))
+    assert 1 <= len(stream.getvalue().splitlines()) < 50
 
 
 def test_every_event_becomes_one_line_of_valid_json():
