@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,18 +109,20 @@ def copy_artifacts(outcome: Outcome, folder: Path) -> list[Path]:
     Raises:
         StudioError: if the folder cannot be written.
     """
-    written = []
+    copies = []
     for artifact in outcome.artifacts:
         if artifact.kind not in ("model", "recipe"):
             continue
         source = Path(artifact.path)
-        target = folder / source.name
+        target = (folder / source.name).absolute()
         with written_whole(target) as temporary:
             shutil.copyfile(source, temporary)
-        written.append(target)
+        copies.append(replace(artifact, path=str(target)))
+    # From here on the outcome speaks of the copies: they are what the user asked for.
+    outcome.artifacts = copies
     measurements = folder / "measurements.json"
     write_text(measurements, to_json(outcome.to_json()) + "\n")
-    return [*written, measurements]
+    return [*(Path(copy.path) for copy in copies), measurements]
 
 
 def check_output_folder(folder: Path) -> None:

@@ -42,6 +42,9 @@ def run_recipe(options: argparse.Namespace) -> int:
             request, folder, (monitor.show, outcome.take, record), monitor, resume=options.resume is not None
         )
         files = [] if out is None or outcome.after is None else copy_artifacts(outcome, out)
+        if options.no_history and out is None:
+            # The run's folder was a temporary one and goes with its files.
+            outcome.artifacts = []
     if isinstance(monitor, JsonLines):
         monitor.write({"event": "Result", **outcome.to_json()})
     elif outcome.end is not None and not isinstance(outcome.end, Failed | Cancelled | Interrupted):

@@ -183,6 +183,7 @@ def test_a_run_tells_its_events_as_json_lines_and_its_outcome_last(capsys, recip
     ]
     model = next(file for file in result["artifacts"] if file["kind"] == "model")
     assert sha256(out / "model.safetensors") == model["sha256"]
+    assert model["path"] == str(out / "model.safetensors")
     written = json.loads((out / "measurements.json").read_text(encoding="utf-8"))
     assert written["after"] == result["after"]
     # The result reopens with the accuracy that was measured, and the saved recipe runs again.
