@@ -32,10 +32,11 @@ class Format:
     read: Callable[[TensorFile], FileContents]
 
 
+# safetensors first: its length word may by chance begin like a pickle, but no pickle looks like its whole beginning.
 FORMATS: tuple[Format, ...] = (
+    Format("safetensors", looks_like_safetensors, read_safetensors),
     Format("torch", looks_like_zip, read_zip),
     Format("torch (legacy)", looks_like_pickle, read_legacy),
-    Format("safetensors", looks_like_safetensors, read_safetensors),
 )
 
 # What people open by mistake: first bytes (lower case, without leading blanks), what it is, what to do.

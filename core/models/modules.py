@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
+from http.client import HTTPException
 from typing import Any
 
 import torch
@@ -226,7 +227,7 @@ def _with_published_weights(
     try:
         with InitialValues(torch.Generator()):
             module: nn.Module = models.get_model(name, weights=chosen, progress=False, **options)
-    except (OSError, RuntimeError) as error:
+    except (OSError, HTTPException, RuntimeError) as error:
         raise StudioError(
             f"The published weights of {name} could not be downloaded: check the network connection, or open "
             f"torchvision:{name} without weights.",
@@ -329,9 +330,10 @@ def _read_state(
     checkpoint: Checkpoint, module: nn.Module, check: Callable[[], None] | None
 ) -> tuple[dict[str, Tensor], list[str]]:
     """The module's state from a file whose names and shapes are known to fit, and the tensors that are not finite."""
-    state: dict[str, Tensor] = {}
+    state = module.state_dict()
     not_finite = []
-    for name, expected in module.state_dict().items():
+    # The values are replaced in place, because the dictionary carries versions that some networks (MNASNet) ask for.
+    for name, expected in tuple(state.items()):
         if check is not None:
             check()
         if name not in checkpoint.tensors:

@@ -8,8 +8,8 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-# Enough for some 200,000 tensors; a file that asks for more is an attack on memory.
-MOST_OPERATIONS = 5_000_000
+# Enough for some 80,000 tensors; a file that asks for more is an attack on memory.
+MOST_OPERATIONS = 2_000_000
 LARGEST_LINE = 4096
 LARGEST_TEXT = 1 << 26
 LARGEST_INTEGER = 256
