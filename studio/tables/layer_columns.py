@@ -71,7 +71,15 @@ def _weights_text(layer: Layer, _figures: Statistics | None, _total: int) -> str
 
 
 def _zeros_text(_layer: Layer, figures: Statistics | None, _total: int) -> str:
-    return NOT_MEASURED if figures is None else percent(figures.sparsity, 1)
+    if figures is None:
+        return NOT_MEASURED
+    # A layer without a single weight left is worth telling from one that has some.
+    return "100 %" if figures.count and figures.zeros == figures.count else _below_all(figures.sparsity)
+
+
+def _below_all(sparsity: float) -> str:
+    text = percent(sparsity, 1)
+    return ">99.9 %" if text == "100.0 %" else text
 
 
 def _zeros_exact(_layer: Layer, figures: Statistics | None, _total: int) -> str:
@@ -91,7 +99,7 @@ COLUMNS: tuple[Column, ...] = (
         "name",
         "Layer",
         "The layer's path in the model",
-        96,
+        84,
         lambda layer, _f, _t: layer.name,
         lambda layer, _f, _t: layer.name,
         None,
@@ -100,7 +108,7 @@ COLUMNS: tuple[Column, ...] = (
         "distribution",
         "Values",
         "How the layer's weights are distributed, from smallest to largest; exact zeros are left out",
-        58,
+        56,
         lambda _l, _f, _t: "",
         lambda _l, _f, _t: "",
         # Sorted by spread, the one figure that a small histogram cannot show.
@@ -120,7 +128,7 @@ COLUMNS: tuple[Column, ...] = (
         "zeros",
         "Zeros",
         "Sparsity: the fraction of the weights that are exactly zero",
-        62,
+        60,
         _zeros_text,
         _zeros_exact,
         _zeros_number,

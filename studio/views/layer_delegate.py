@@ -50,9 +50,9 @@ class LayerDelegate(QStyledItemDelegate):
     def _paint_name(
         self, painter: QPainter, option: QStyleOptionViewItem, area: QRect, text: str, layer: int
     ) -> None:
-        mark = QRect(area.left() - 2, area.top() + 2, 3, area.height() - 4)
+        mark = QRect(area.left() - 3, area.top() + 2, 3, area.height() - 4)
         painter.fillRect(mark, QColor(theme.tokens().series_color(layer)))
-        place = area.adjusted(7, 0, 0, 0)
+        place = area.adjusted(4, 0, 4, 0)
         elided = option.fontMetrics.elidedText(text, Qt.TextElideMode.ElideMiddle, place.width())
         self._paint_text(painter, option, place, elided, side=Qt.AlignmentFlag.AlignLeft)
 
@@ -64,7 +64,7 @@ class LayerDelegate(QStyledItemDelegate):
         text: str,
         summary: LayerSummary | None,
     ) -> None:
-        self._paint_text(painter, option, area.adjusted(0, -3, 0, -3), text, muted=summary is None)
+        self._paint_text(painter, option, area.adjusted(0, -2, 0, -2), text, muted=summary is None)
         if summary is None:
             return
         colors = theme.tokens()

@@ -10,6 +10,7 @@ from PySide6.QtCore import (
     QModelIndex,
     QObject,
     QPoint,
+    QSize,
     Qt,
     Signal,
 )
@@ -73,7 +74,7 @@ class LayerPanel(QWidget):
         self.table.selectionModel().selectionChanged.connect(self._selection_touched)
         self.table.horizontalHeader().customContextMenuRequested.connect(self._show_columns_menu)
         self.table.customContextMenuRequested.connect(self._show_menu)
-        self.table.installEventFilter(self)
+        self.table.viewport().installEventFilter(self)
         self.totals = ElidedLabel()
         self.totals.setObjectName("layerTotals")
         self.totals.setProperty("role", "small")
@@ -101,6 +102,10 @@ class LayerPanel(QWidget):
         self.model.modelReset.connect(self._restore_selection)
         theme.events.changed.connect(self._repaint)
         self.show_nothing()
+
+    def sizeHint(self) -> QSize:
+        # Room for the first four columns with names of usual length.
+        return QSize(320, 400)
 
     # -- what is shown
     # -----------------------------------------------------------------------------------------
@@ -317,7 +322,7 @@ class LayerPanel(QWidget):
                 if not self.table.currentIndex().isValid():
                     self.table.selectRow(0)
                 return True
-        if isinstance(event, QResizeEvent) and watched is self.table:
+        if isinstance(event, QResizeEvent) and watched is self.table.viewport():
             self._fit_name()
         return super().eventFilter(watched, event)
 
@@ -325,7 +330,7 @@ class LayerPanel(QWidget):
         """Give the name what the next three columns leave, so that the first four fill the panel."""
         header = self.table.horizontalHeader()
         others = sum(header.sectionSize(place) for place in range(NAME + 1, NAME + 4))
-        room = self.table.width() - self.table.verticalScrollBar().sizeHint().width() - others
+        room = self.table.viewport().width() - others
         header.resizeSection(NAME, max(COLUMNS[NAME].width, min(room, 260)))
 
     def _repaint(self, _tokens: object) -> None:
