@@ -27,8 +27,9 @@ class Layer:
 
     Attributes:
         name: the module's path, such as `layer1.0.conv1`.
-        kind: "conv1d", "conv2d", "conv3d", "conv_transpose2d", "linear", "embedding" or "attention"; with a trailing
-            "?" where it is only guessed from the shape.
+        kind: "conv1d", "conv2d", "conv3d", "conv_transpose1d" to "conv_transpose3d", "linear", "embedding" or
+            "attention" (the joined query, key and value projection); with a trailing "?" where it is only guessed
+            from the shape, then also "tensor?".
         weight_name: the tensor's name in the (cleaned) state dict, such as `layer1.0.conv1.weight`.
         shape: of the weight, output channels first.
         bias_count: elements of the layer's bias (0 without one).

@@ -84,16 +84,16 @@ def describe_checkpoint(checkpoint: Checkpoint, source: ModelSource) -> ModelDes
         layers = tuple(replace(layer, dtype=dtypes[layer.weight_name]) for layer in recognition.layers)
     else:
         layers = guessed_layers(checkpoint.tensors)
+    # A parameter that several modules share lies in the file once and counts once.
+    parameters = {
+        checkpoint.place(name) for name in checkpoint.tensors if is_parameter(name) and name not in left_out
+    }
     return ModelDescription(
         source=source,
         architecture=recognition.architecture if recognition else None,
         architecture_title=recognition.title if recognition else "",
         layers=layers,
-        parameters=sum(
-            info.elements
-            for name, info in checkpoint.tensors.items()
-            if is_parameter(name) and name not in left_out
-        ),
+        parameters=sum(tensor.elements for tensor in parameters),
         input_shape=recognition.input_shape if recognition else _shape_in(checkpoint.metadata),
         num_classes=recognition.num_classes if recognition else None,
         file_bytes=checkpoint.file_bytes,

@@ -6,43 +6,15 @@ names (tens of gigabytes for one flipped byte), and its byte arrays are allocate
 
 import struct
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
+
+from core.models.pickle_values import ByteStream, ForeignCodeError, Ignored, Known, MalformedPickleError
 
 # Enough for some 80,000 tensors; a file that asks for more is an attack on memory.
 MOST_OPERATIONS = 2_000_000
 LARGEST_LINE = 4096
 LARGEST_TEXT = 1 << 26
 LARGEST_INTEGER = 256
-
-
-class MalformedPickleError(Exception):
-    """The bytes are no pickle, or not one that a sane program writes."""
-
-
-class ForeignCodeError(Exception):
-    """The pickle names a class or function that is not on the list of known, harmless data types."""
-
-    def __init__(self, module: str, name: str) -> None:
-        super().__init__(f"{module}.{name}")
-        self.module = module
-        self.name = name
-
-
-class ByteStream(Protocol):
-    """Where a pickle is read from."""
-
-    def take(self, count: int) -> bytes:
-        """Exactly `count` bytes; raises `MalformedPickleError` if there are fewer."""
-
-    def line(self, longest: int) -> bytes:
-        """The bytes up to the next newline, without it; raises `MalformedPickleError` if there is none in `longest`."""
-
-
-Maker = Callable[..., Any]
-
-
-class Ignored:
-    """Stands for an object that is of no interest, such as the settings of a training script."""
 
 
 class _Mark:
@@ -371,19 +343,6 @@ class PickleMachine:
         if self._persistent is None:
             raise MalformedPickleError("an unexpected reference")
         return self._persistent(identity)
-
-
-class Known:
-    """A class, function or constant that a pickle may mention.
-
-    Args:
-        make: of ours, called with the arguments that the pickle gives; None for what is only mentioned.
-        word: what it stands for, such as a tensor type's word.
-    """
-
-    def __init__(self, make: Maker | None = None, word: str = "") -> None:
-        self.make = make
-        self.word = word
 
 
 def _old_text(text: bytes) -> str:

@@ -14,6 +14,8 @@ from safetensors.torch import load_file, save_file
 
 from core.errors import StudioError
 from core.models.checkpoint import open_checkpoint
+from core.models.opening import open_model
+from core.models.source import ModelSource
 
 from .checkpoint_files import FORMATS, as_numpy, ordered, read_all, save, small_state
 
@@ -85,6 +87,14 @@ def test_views_share_storages_and_keep_their_strides(tmp_path: Path, file_format
             np.testing.assert_array_equal(checkpoint.read(name), as_numpy(tensor))
         # The expanded tensor alone is larger than what it is stored as; nothing else was copied into the file.
         assert checkpoint.file_bytes < 10_000
+
+
+def test_shared_parameters_count_once(tmp_path: Path) -> None:
+    shared = torch.ones(5, 4)
+    path = save(tmp_path / "m.pt", {"embedding.weight": shared, "head.weight": shared}, "zip")
+    description = open_model(ModelSource("file", str(path))).description
+    assert description.parameters == 20
+    assert len(description.layers) == 2
 
 
 def test_metadata_and_the_order_of_the_data_are_kept(tmp_path: Path) -> None:

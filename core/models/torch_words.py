@@ -1,0 +1,110 @@
+"""The names that torch and training scripts put into pickles: which are types, which are skipped, which are code."""
+
+STORAGE_WORDS = {
+    "DoubleStorage": "F64",
+    "FloatStorage": "F32",
+    "HalfStorage": "F16",
+    "BFloat16Storage": "BF16",
+    "LongStorage": "I64",
+    "IntStorage": "I32",
+    "ShortStorage": "I16",
+    "CharStorage": "I8",
+    "ByteStorage": "U8",
+    "BoolStorage": "BOOL",
+    "ComplexFloatStorage": "C64",
+    "ComplexDoubleStorage": "C128",
+    # Raw bytes: the tensor says its type itself.
+    "UntypedStorage": "U8",
+    # Quantized tensors are not read, but their storages have to be stepped over.
+    "QInt8Storage": "I8",
+    "QUInt8Storage": "U8",
+    "QInt32Storage": "I32",
+    "QUInt4x2Storage": "U8",
+    "QUInt2x4Storage": "U8",
+}
+DTYPE_WORDS = {
+    "float64": "F64",
+    "double": "F64",
+    "float32": "F32",
+    "float": "F32",
+    "float16": "F16",
+    "half": "F16",
+    "bfloat16": "BF16",
+    "int64": "I64",
+    "long": "I64",
+    "int32": "I32",
+    "int": "I32",
+    "int16": "I16",
+    "short": "I16",
+    "int8": "I8",
+    "uint8": "U8",
+    "uint16": "U16",
+    "uint32": "U32",
+    "uint64": "U64",
+    "bool": "BOOL",
+    "complex64": "C64",
+    "cfloat": "C64",
+    "complex128": "C128",
+    "cdouble": "C128",
+    "float8_e4m3fn": "F8_E4M3",
+    "float8_e5m2": "F8_E5M2",
+    "float8_e4m3fnuz": "F8_E4M3FNUZ",
+    "float8_e5m2fnuz": "F8_E5M2FNUZ",
+    "float8_e8m0fnu": "F8_E8M0",
+}
+# Mentioned by torch, never looked at: element types without a word here, layouts, schemes.
+UNREAD_WORDS = ("complex32", "chalf", "qint8", "quint8", "qint32", "quint4x2", "quint2x4", "float4_e2m1fn_x2",
+                "strided", "sparse_coo", "sparse_csr", "per_tensor_affine", "per_channel_affine",
+                "contiguous_format", "preserve_format", "channels_last")  # fmt: skip
+UNREAD_TENSORS = {
+    "_rebuild_sparse_tensor": "sparse",
+    "_rebuild_sparse_csr_tensor": "sparse",
+    "_rebuild_nested_tensor": "nested",
+    "_rebuild_qtensor": "quantized",
+    "_rebuild_meta_tensor_no_storage": "without data",
+    "_rebuild_wrapper_subclass": "of a special class",
+    "_rebuild_device_tensor_from_numpy": "from a special device",
+    "_rebuild_device_tensor_from_cpu_tensor": "from a special device",
+    "_rebuild_xla_tensor": "from a special device",
+}
+# Data of training scripts that lie beside the weights; they are skipped, not made.
+HARMLESS = (
+    ("argparse", "Namespace"),
+    ("collections", "Counter"),
+    ("collections", "defaultdict"),
+    ("collections", "deque"),
+    ("datetime", "date"),
+    ("datetime", "datetime"),
+    ("datetime", "timedelta"),
+    ("numpy", "ndarray"),
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("pathlib", "Path"),
+    ("pathlib", "PosixPath"),
+    ("pathlib", "PurePosixPath"),
+    ("pathlib", "WindowsPath"),
+    ("torch", "Generator"),
+    ("torch._C", "Generator"),
+    ("torch.serialization", "_get_layout"),
+    ("types", "SimpleNamespace"),
+)  # fmt: skip
+BUILTINS = (
+    "bytearray",
+    "complex",
+    "dict",
+    "float",
+    "frozenset",
+    "int",
+    "list",
+    "range",
+    "set",
+    "slice",
+    "str",
+    "tuple",
+)
+# Whoever mentions one of these wants something done, not something stored.
+ACTING_MODULES = frozenset(
+    ("os", "posix", "nt", "subprocess", "builtins", "__builtin__", "sys", "runpy", "importlib", "shutil", "socket",
+     "webbrowser", "pty", "ctypes", "operator", "functools", "pickle", "_pickle", "code", "codeop", "types", "marshal",
+     "timeit", "pdb", "platform", "urllib", "http", "requests", "pip")
+)  # fmt: skip
