@@ -22,6 +22,7 @@ from core.events import (
     Interrupted,
     LayersMeasured,
     Measured,
+    Notice,
     RunStarted,
     StepStarted,
 )
@@ -117,6 +118,8 @@ class _Run:
             task = load_task(
                 self.request.task, parts=parts, check=self.context.checkpoint, progress=self._loading
             )
+            for note in task.notes:
+                self.context.emit(Notice(self.context.run_id, note))
         description = loaded.description
         if task is not None:
             description = _fitted(loaded, task)

@@ -91,7 +91,10 @@ class RunState:
             raise StudioError(
                 f"The run cannot be resumed: {self.description.source.title} has changed since it began. Start it anew."
             )
-        self.module.load_state_dict(checkpoint.tensors)
+        # In place: load_state_dict would want the metadata that some networks (MNASNet) attach to their state dict.
+        with torch.no_grad():
+            for name, tensor in self.module.state_dict().items():
+                tensor.copy_(checkpoint.tensors[name])
         self.masks = Masks({name: mask.to(self.device) for name, mask in checkpoint.masks.items()})
         self.step = checkpoint.step
         self.iteration = checkpoint.iteration

@@ -1,11 +1,13 @@
 """One model measured whole: size, sparsity, cost, accuracy and, if asked for, latency."""
 
+import math
 from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from core.data.split import Split
+from core.errors import StudioError
 from core.measurement.accuracy import accuracy_record, evaluate
 from core.measurement.cost import count_macs
 from core.measurement.records import Accuracy, LayerStatistics, Measurement
@@ -30,6 +32,9 @@ def measure_model(
         description: names the prunable layers.
         metadata: what the saved file would carry beside the tensors; counts towards its bytes.
         on_batch: called with the number of examples after each batch of the accuracy measurement.
+
+    Raises:
+        StudioError: if the model puts out NaN or infinity.
     """
     tensors: dict[str, Tensor] = module.state_dict()
     nonzeros = count_nonzeros(tensors, (layer.weight_name for layer in description.layers))
@@ -44,7 +49,14 @@ def measure_model(
         macs = count_macs(module, description.input_shape, device)
     accuracy: Accuracy | None = None
     if split is not None:
-        accuracy = accuracy_record(evaluate(module, split, device, on_batch), split.name, task_title)
+        result = evaluate(module, split, device, on_batch)
+        if not math.isfinite(result.loss):
+            broken = [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
+            where = f"the tensor {broken[0]} holds NaN or infinite values" if broken else "its outputs overflow"
+            raise StudioError(
+                f"{description.source.title} has no accuracy, because {where}: use an earlier checkpoint."
+            )
+        accuracy = accuracy_record(result, split.name, task_title)
     measurement = Measurement(
         parameters=sum(parameter.numel() for parameter in module.parameters()),
         weights=sum(layer.weights for layer in layers),

@@ -152,17 +152,21 @@ class _FineTuning:
 
     def _training_point(self) -> None:
         mean_loss, accuracy = self.sums.take()
-        if not math.isfinite(mean_loss):
-            raise StudioError(
-                f"Training diverged: the loss became {mean_loss} in epoch {self.epoch + 1} of step "
-                f"{self.state.step + 1}. Lower the learning rate (now {self.settings.learning_rate:g}) and run again."
-            )
+        self._require_finite(mean_loss)
         self._point("train", "loss", mean_loss)
         self._point("train", "accuracy", accuracy)
+
+    def _require_finite(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise StudioError(
+                f"Training diverged: the loss became {loss} in epoch {self.epoch + 1} of step "
+                f"{self.state.step + 1}. Lower the learning rate (now {self.settings.learning_rate:g}) and run again."
+            )
 
     def _validate(self) -> None:
         """Judge the present weights on the validation split and remember them if none were better."""
         result = evaluate(self.module, self.validation, self.state.device, self._checked_progress)
+        self._require_finite(result.loss)
         accuracy = result.correct / result.count
         self._point("validation", "loss", result.loss)
         self._point("validation", "accuracy", accuracy)

@@ -213,7 +213,7 @@ def test_what_the_user_can_mend_is_one_sentence(
     assert not (tmp_path / "model.safetensors").exists()
 
 
-def test_weights_with_nan_are_refused_by_pruning(tmp_path: Path) -> None:
+def test_weights_with_nan_are_named_with_their_layer(tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     from resources import RESOURCES
@@ -222,10 +222,11 @@ def test_weights_with_nan_are_refused_by_pruning(tmp_path: Path) -> None:
     tensors["conv2.weight"][0, 0, 0, 0] = float("nan")
     save_file(tensors, tmp_path / "nan.safetensors")
     source = ModelSource("file", str(tmp_path / "nan.safetensors"))
-    session = Session(tmp_path).run(request_of(PRUNE, source=source))
-    assert isinstance(session.end, Failed)
-    assert "conv2" in session.end.message
-    assert "NaN" in session.end.message
+    for task in (None, DIGITS):
+        session = Session(tmp_path).run(request_of(PRUNE, source=source, task=task))
+        assert isinstance(session.end, Failed)
+        assert "conv2" in session.end.message
+        assert "NaN" in session.end.message
 
 
 def test_a_defect_ends_as_one_with_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
