@@ -209,7 +209,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
       "recipe.move_step_down", "Recipe", 2, "Ctrl+Alt+Down", "down", step_below),
     A("exclude-layers", "&Leave selected layers alone", "Exclude the selected layers from the prune step.",
       "recipe_commands.exclude_selected", "Recipe", 3, "Ctrl+Alt+X", "", layers_selected),
-    A("override-layers", "Own &sparsity for selected layers…", "Give the selected layers a sparsity of their own.",
+    A("override-layers", "Own sparsi&ty for selected layers…", "Give the selected layers a sparsity of their own.",
       "recipe_commands.override_selected", "Recipe", 3, "Ctrl+Alt+S", "", layers_selected),
     A("open-recipe", "&Open recipe…", "Open a recipe file.", "recipe.open_recipe", "Recipe", 4,
       "Ctrl+Alt+O", "open"),

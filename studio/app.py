@@ -135,6 +135,9 @@ class Application(QObject):
         if self._closed:
             return
         self._closed = True
+        self._refresh_soon.stop()
+        # An undo stack that still holds something says so while it is destroyed, when nobody can listen any more.
+        self.undo_stack.clear()
         self.workspaces.save()
         self.settings.set(INTERRUPTED, self.jobs.unfinished if self.jobs is not None else 0)
         self.settings.sync()
@@ -161,9 +164,9 @@ class Application(QObject):
         self.help = HelpController(window)
         self.palette = PaletteController(state, background, self.actions, CommandPalette(window), self)
         self.runs = RunsController(state, self.preferences, self)
-        export_page = ExportPage()
-        window.set_page("export", export_page)
-        self.export = ExportController(state, background, settings, export_page, window)
+        self._export_page = ExportPage()
+        window.set_page("export", self._export_page)
+        self.export = ExportController(state, background, settings, self._export_page, window)
         self._history_placeholder = HistoryPlaceholder()
         window.set_page("history", self._history_placeholder)
         for name, controller in (
@@ -253,6 +256,7 @@ class Application(QObject):
         layer_panel.exclude_requested.connect(commands.exclude)
         layer_panel.override_requested.connect(commands.override)
         self.recipe.run_requested.connect(self.runs.submit)
+        self._export_page.save_recipe.connect(self.recipe.save_recipe)
         self.model.recipe_file_chosen.connect(commands.open_path)
 
         self._job_strip = JobStrip()
@@ -305,7 +309,7 @@ class Application(QObject):
         self._writer = HistoryWriter(store, self._history_written, self._history_not_written)
         self.runner = JobRunner(self.mailbox, self._writer, store)
         self.jobs = JobsController(self.state, self.runner, self._job_strip, self)
-        self.jobs.run_requested.connect(self.actions["run"].trigger)
+        self.jobs.run_requested.connect(self._run_or_begin)
         self.jobs.show_run_requested.connect(self._show_run)
         self.jobs.run_started.connect(self._changed)
         self.jobs.run_started.connect(self._make_room)
@@ -314,7 +318,7 @@ class Application(QObject):
         self.history.recipe_requested.connect(self._edit_recipe)
         self.history.rerun_requested.connect(self.runs.submit)
         self.history.resume_requested.connect(self.jobs.resume_run)
-        self.history.run_requested.connect(self.actions["run"].trigger)
+        self.history.run_requested.connect(self._run_or_begin)
         self.window.set_page("history", page)
         self.actions.join("jobs", self.jobs)
         self.actions.join("history", self.history)
@@ -386,7 +390,9 @@ class Application(QObject):
             )
         )
         self.window.setWindowTitle(window_title(state.model, state.accuracy))
-        self.window.facts.setText(facts(state.model, state.accuracy))
+        text, more = facts(state.model, state.accuracy)
+        self.window.facts.setText(text)
+        self.window.facts.setToolTip(more)
         self.window.machine.setText(self.preferences.machine())
 
     def _fill_recent(self) -> None:
@@ -422,11 +428,19 @@ class Application(QObject):
         if self._commands is not None:
             self._commands.load_preset(self.sender().data())  # type: ignore[attr-defined]
 
+    def _run_or_begin(self) -> None:
+        """Run the recipe; where there is none yet, begin with the shipped one."""
+        if self.recipe is not None and self.state.recipe.steps:
+            self.recipe.run()
+        else:
+            self._prune_this_model()
+
     def _prune_this_model(self) -> None:
         if self._commands is None:
             return  # clicked within the first half second; the button stays
         self.hints.leave_welcome()
         self._commands.load_preset(FIRST_PRESET)
+        self._refresh()  # at once: a disabled button takes no focus
         self.window.run_button.setFocus()
         self.state.message.emit(
             "Run starts this recipe on the open model: press Space, or Ctrl+R from anywhere."

@@ -10,7 +10,6 @@ from PySide6.QtWidgets import (
     QLabel,
     QMainWindow,
     QMenu,
-    QPushButton,
     QSizePolicy,
     QStackedWidget,
     QTabWidget,
@@ -25,6 +24,7 @@ from studio.actions import MENUS, Actions
 from studio.views.dock_title import DockTitle
 from studio.views.notice import BusyLine
 from studio.views.notice_bar import NoticeBar
+from studio.views.search_field import SearchField
 from studio.views.task_chooser import TaskChooser
 from studio.views.welcome import HintStrip, WelcomePanel
 
@@ -91,7 +91,7 @@ class MainWindow(QMainWindow):
         ):
             icons.bind(menu, icon)
         self.task_chooser = TaskChooser()
-        self.search_field = QPushButton(" Find a layer, a run, an action …   Ctrl+K")
+        self.search_field = SearchField()
         self.notice_bar = NoticeBar()
         self.welcome = WelcomePanel()
         self.hint_strip = HintStrip()
@@ -310,12 +310,7 @@ class MainWindow(QMainWindow):
         bar.addWidget(self.task_chooser)
         self._add_button(bar, "measure")
         bar.addSeparator()
-        self.search_field.setObjectName("searchField")
-        self.search_field.setAccessibleName("Find a layer, a run or an action")
         self.search_field.setToolTip(self._actions["palette"].toolTip())
-        self.search_field.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.search_field.setMinimumWidth(120)
-        icons.bind(self.search_field, "search", "text_muted")
         self.search_field.clicked.connect(self._actions["palette"].trigger)
         bar.addWidget(self.search_field)
         self.addToolBar(Qt.ToolBarArea.TopToolBarArea, bar)

@@ -1,6 +1,6 @@
 """What the title bar and the status bar say about the open model."""
 
-from core.formatting import percent, short_count
+from core.formatting import count, percent, short_count
 from core.measurement.records import Accuracy
 from core.models.opened import OpenedModel
 
@@ -22,17 +22,22 @@ def window_title(model: OpenedModel | None, accuracy: object) -> str:
     return f"{NAME} — {' · '.join(parts)}"
 
 
-def facts(model: OpenedModel | None, accuracy: object) -> str:
-    """Layers, parameters and accuracy, with its sample count and its interval."""
+def facts(model: OpenedModel | None, accuracy: object) -> tuple[str, str]:
+    """Layers, parameters and accuracy for the status bar, and the same at length for its tooltip."""
     if model is None:
-        return "No model open"
+        return "No model open", "Open a model with Ctrl+O, or drop a file on the window."
     description = model.description
     text = f"{len(description.layers)} layers · {short_count(description.parameters)} parameters"
+    more = (
+        f"{count(description.parameters)} parameters, {count(description.weights)} of them prunable weights."
+    )
     if isinstance(accuracy, Accuracy):
-        text += (
-            f" · {percent(accuracy.value)} on {accuracy.count:,} {accuracy.split} examples "
-            f"(95 %: {percent(accuracy.low, 1)} to {percent(accuracy.high, 1)})"
+        text += f" · {percent(accuracy.value)} (n = {count(accuracy.count)})"
+        more += (
+            f" {accuracy.correct:,} of {count(accuracy.count)} {accuracy.split} examples right, 95 % interval "
+            f"{percent(accuracy.low)} to {percent(accuracy.high)}."
         )
     elif description.recorded_accuracy is not None:
         text += f" · the file claims {percent(description.recorded_accuracy)}"
-    return text
+        more += " The accuracy is what the file itself claims; Measure (Ctrl+M) finds out."
+    return text, more

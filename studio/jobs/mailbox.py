@@ -46,9 +46,21 @@ class Mailbox(QObject):
     def _drain(self) -> None:
         with self._lock:
             self._poked = False
-            letters = list(self._letters)
+            letters = deque(self._letters)
             self._letters.clear()
-        for letter in letters:
+        try:
+            while letters and not self._closed:
+                letters.popleft()()
+        finally:
+            # A letter that fails (the exception goes on to the hook for exceptions) must not cost the others.
+            if letters:
+                self._put_back(letters)
+
+    def _put_back(self, letters: deque[Callable[[], None]]) -> None:
+        with self._lock:
             if self._closed:
                 return
-            letter()
+            self._letters.extendleft(reversed(letters))
+            if not self._poked:
+                self._poked = True
+                self._poke.emit()

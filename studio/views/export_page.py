@@ -92,7 +92,7 @@ class ExportPage(QWidget):
         column.addWidget(self._title)
         column.addWidget(self._facts)
         column.addSpacing(theme.SPACE)
-        column.addWidget(_heading("How many bytes it takes"))
+        column.addWidget(_heading("What it weighs"))
         column.addWidget(_rule())
         column.addWidget(self.sizes_notice)
         column.addWidget(sizes)
@@ -150,7 +150,16 @@ class ExportPage(QWidget):
         grid.setHorizontalSpacing(3 * theme.SPACE)
         grid.setVerticalSpacing(theme.SPACE)
         grid.setColumnStretch(3, 1)
-        for row, entry in enumerate(rows):
+        for column, (text, align) in enumerate(
+            (
+                ("Encoding", Qt.AlignmentFlag.AlignLeft),
+                ("Size", Qt.AlignmentFlag.AlignRight),
+                ("Smaller", Qt.AlignmentFlag.AlignRight),
+                ("How", Qt.AlignmentFlag.AlignLeft),
+            )
+        ):
+            grid.addWidget(_heading(text), 0, column, align)
+        for row, entry in enumerate(rows, start=1):
             size = QLabel(entry.size)
             size.setToolTip(entry.exact)
             size.setAccessibleName(f"{entry.label}: {entry.exact}")

@@ -103,7 +103,7 @@ class _EntryDelegate(QStyledItemDelegate):
         painter.setFont(small)
         painter.setPen(QColor(colors.text_muted))
         painter.drawText(rect.adjusted(12, 0, 0, 0), middle | Qt.AlignmentFlag.AlignLeft, entry.kind)
-        width = min(QFontMetrics(small).horizontalAdvance(entry.detail), rect.width() // 2)
+        width = min(QFontMetrics(small).horizontalAdvance(entry.detail) + 2, rect.width() // 2)
         painter.drawText(
             QRect(rect.right() - 12 - width, rect.top(), width, rect.height()),
             middle | Qt.AlignmentFlag.AlignRight,
@@ -189,7 +189,8 @@ class CommandPalette(QFrame):
         """Lie in the middle of the window's top."""
         window = self.parentWidget()
         width = min(640, window.width() - 4 * theme.SPACE)
-        height = min(52 + ROW_HEIGHT * ROWS, window.height() - 120)
+        rows = min(max(self._model.rowCount(), 1), ROWS)
+        height = min(self._input.sizeHint().height() + 12 + ROW_HEIGHT * rows, window.height() - 120)
         self.setGeometry((window.width() - width) // 2, 76, width, height)
 
     def dismiss(self) -> None:
@@ -243,3 +244,5 @@ class CommandPalette(QFrame):
         self._nothing.setVisible(not order)
         if order:
             self._list.setCurrentIndex(self._model.index(0, 0))
+        if not self.isHidden():
+            self.place()

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QMessageLogContext, QtMsgType, qInstallMessageHandler
+from PySide6.QtCore import QCoreApplication, QEvent, QMessageLogContext, QtMsgType, qInstallMessageHandler
 from pytestqt.qtbot import QtBot
 
 from studio.jobs.background import Background
@@ -56,6 +56,8 @@ def no_threads_left() -> Iterator[None]:
     """Fail the test if a thread that it started is still running at its end."""
     before = set(threading.enumerate())
     yield
+    # Windows that the test closed go as a whole, parents before children; the garbage collector knows no order.
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
     gc.collect()
     deadline = time.monotonic() + 5
     while (left := [t for t in threading.enumerate() if t not in before and not _pool(t)]) and (

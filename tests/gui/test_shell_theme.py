@@ -38,7 +38,9 @@ def test_contrast_is_the_one_of_wcag() -> None:
 
 
 @pytest.mark.parametrize("scheme", SCHEMES, ids=lambda scheme: scheme.name)
-def test_the_sheet_is_filled_in_and_names_only_files_that_exist(scheme: theme.Tokens) -> None:
+def test_the_sheet_is_filled_in_and_names_only_files_that_exist(
+    qapp: QApplication, scheme: theme.Tokens
+) -> None:
     sheet = style_sheet(scheme)
     assert "@" not in sheet
     for path in re.findall(r'url\("([^"]+)"\)', sheet):
