@@ -16,7 +16,6 @@ from PySide6.QtWidgets import (
     QComboBox,
     QFileDialog,
     QHBoxLayout,
-    QLabel,
     QMenu,
     QPushButton,
     QVBoxLayout,
@@ -88,7 +87,7 @@ class HeatmapView(QWidget):
         self.layer_box.setAccessibleName("Layer on the heatmap")
         self.layer_box.setToolTip("Which of the selected layers is shown; a heatmap shows one at a time")
         self.layer_box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.layer_box.setMinimumContentsLength(16)
+        self.layer_box.setMinimumContentsLength(12)
         self.layer_box.currentIndexChanged.connect(self._layer_chosen)
         self.mode_box = QComboBox()
         self.mode_box.setObjectName("heatmapMode")
@@ -108,11 +107,7 @@ class HeatmapView(QWidget):
         controls = QHBoxLayout()
         controls.setContentsMargins(theme.SPACE, theme.SPACE, theme.SPACE, theme.SPACE // 2)
         controls.setSpacing(theme.SPACE)
-        self._layer_label = QLabel("Layer")
-        self._layer_label.setBuddy(self.layer_box)
-        colours = QLabel("Colours")
-        colours.setBuddy(self.mode_box)
-        for widget in (self._layer_label, self.layer_box, colours, self.mode_box, self.whole):
+        for widget in (self.layer_box, self.mode_box, self.whole):
             controls.addWidget(widget)
         controls.addStretch(1)
 
@@ -176,7 +171,6 @@ class HeatmapView(QWidget):
         self.layer_box.blockSignals(False)
         several = len(self._layers) > 1
         self.layer_box.setVisible(several)
-        self._layer_label.setVisible(several)
         if self.layer is not before:
             self._layer_chosen()
 

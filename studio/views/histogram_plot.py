@@ -19,6 +19,7 @@ from studio.views.plot_frame import PlotFrame
 
 _STYLES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine)
 _NAMED_IN_READ_OUT = 3
+_IN_LEGEND = 4
 _FILLED = 3
 """Layers up to which overlaid bars are filled: many see-through areas are muddy, and slow to paint."""
 
@@ -64,6 +65,8 @@ class HistogramPlot(PlotFrame):
         self._marks: list[pg.GraphicsObject] = []
         self._axis: CountAxis | None = None
         super().__init__("weight histogram", parent)
+        # A long legend is cut rather than keeping the window wide.
+        self.legend.setMinimumWidth(1)
         self._axis = CountAxis()
         self.plot.setAxisItems({"left": self._axis})
         self._axis.setWidth(58)
@@ -119,7 +122,10 @@ class HistogramPlot(PlotFrame):
         counts = ("share of the layer's weights", "%") if self._as_share else ("count", "weights")
         self.set_axes(("weight value", ""), counts)
         tokens = theme.tokens()
-        self.set_legend([(one.name, tokens.series_color(one.layer)) for one in self._layers])
+        entries = [(one.name, tokens.series_color(one.layer)) for one in self._layers[:_IN_LEGEND]]
+        if more := len(self._layers) - len(entries):
+            entries.append((f"{more} more, in the table below", tokens.text_muted))
+        self.set_legend(entries)
         for one in self._layers:
             self._draw_layer(one, tokens)
         self._draw_thresholds(tokens)

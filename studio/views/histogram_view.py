@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from PySide6.QtCore import QPoint, Qt, Signal
-from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
+from PySide6.QtGui import QAction, QGuiApplication, QKeySequence, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QCheckBox,
@@ -30,6 +30,7 @@ MOST_DRAWN = 12
 _BIN_CHOICES = (None, 64, 128, 256, 512)
 _ROW_HEIGHT = 26
 _ROWS_SHOWN = 5
+_TABLE_SHARE = 0.25
 
 
 class HistogramView(QWidget):
@@ -53,24 +54,22 @@ class HistogramView(QWidget):
         for bins in _BIN_CHOICES:
             self.bins_box.addItem("Auto" if bins is None else str(bins), bins)
         self.bins_box.currentIndexChanged.connect(self._bins_chosen)
-        self.logarithmic = _check(
-            "histogramLog", "Log counts", "Logarithmic counts: rare weights become visible"
-        )
+        self.logarithmic = _check("histogramLog", "Log", "Logarithmic counts: rare weights become visible")
         self.with_zeros = _check(
             "histogramZeros",
-            "Draw zeros",
+            "Zeros",
             "Draw exact zeros too; in a pruned layer they are so many that they hide the rest",
         )
         self.as_share = _check(
             "histogramShare",
-            "Per layer %",
+            "Share",
             "Heights as a share of the layer's weights, so that layers of different sizes compare",
         )
         for box in (self.logarithmic, self.with_zeros, self.as_share):
             box.toggled.connect(self._scale_chosen)
         controls = QHBoxLayout()
         controls.setContentsMargins(theme.SPACE, theme.SPACE, theme.SPACE, theme.SPACE // 2)
-        controls.setSpacing(2 * theme.SPACE)
+        controls.setSpacing(theme.SPACE + theme.SPACE // 2)
         bins_label = QLabel("Bins")
         bins_label.setBuddy(self.bins_box)
         controls.addWidget(bins_label)
@@ -109,8 +108,7 @@ class HistogramView(QWidget):
         self._selected = selected
         self.plot.set_layers(layers)
         self.table_model.set_rows(layers)
-        rows = min(_ROWS_SHOWN, max(1, len(layers)))
-        self.table.setFixedHeight(self.table.horizontalHeader().sizeHint().height() + rows * _ROW_HEIGHT + 14)
+        self._fit_table()
         self._tell()
 
     def set_thresholds(self, thresholds: Mapping[str, float]) -> None:
@@ -119,6 +117,12 @@ class HistogramView(QWidget):
 
     # -- inside
     # ------------------------------------------------------------------------------------------------
+
+    def _fit_table(self) -> None:
+        """As many rows as there are layers, but no more than leave the plot most of the height."""
+        room = int(self.height() * _TABLE_SHARE) // _ROW_HEIGHT
+        rows = max(1, min(_ROWS_SHOWN, room, self.table_model.rowCount()))
+        self.table.setFixedHeight(self.table.horizontalHeader().sizeHint().height() + rows * _ROW_HEIGHT + 14)
 
     def _bins_chosen(self, _index: int) -> None:
         self.bins_changed.emit()
@@ -193,5 +197,5 @@ def _check(name: str, text: str, tip: str) -> QCheckBox:
     box = QCheckBox(text)
     box.setObjectName(name)
     box.setToolTip(tip)
-    box.setAccessibleName(text)
+    box.setAccessibleName(tip)
     return box

@@ -53,7 +53,9 @@ class LayerDelegate(QStyledItemDelegate):
         mark = QRect(area.left() - 3, area.top() + 2, 3, area.height() - 4)
         painter.fillRect(mark, QColor(theme.tokens().series_color(layer)))
         place = area.adjusted(4, 0, 4, 0)
-        elided = option.fontMetrics.elidedText(text, Qt.TextElideMode.ElideMiddle, place.width())
+        # The end of a path tells more layers apart than its beginning does.
+        mode = Qt.TextElideMode.ElideLeft if "." in text else Qt.TextElideMode.ElideMiddle
+        elided = option.fontMetrics.elidedText(text, mode, place.width())
         self._paint_text(painter, option, place, elided, side=Qt.AlignmentFlag.AlignLeft)
 
     def _paint_zeros(

@@ -107,6 +107,10 @@ class LayerPanel(QWidget):
         # Room for the first four columns with names of usual length.
         return QSize(320, 400)
 
+    def minimumSizeHint(self) -> QSize:
+        # With less, names of layers could not be told apart.
+        return QSize(284, 120)
+
     # -- what is shown
     # -----------------------------------------------------------------------------------------
 
