@@ -76,8 +76,7 @@ class InspectController(QObject):
             inspector.heatmap.ask()
         self._ask_removal()
 
-    # -- what happened
-    # -----------------------------------------------------------------------------------------
+    # -- what happened --------------------------------------------------------------------------------------
 
     def _views_ready(self) -> None:
         histogram, heatmap = self._inspector.histogram, self._inspector.heatmap
@@ -139,8 +138,7 @@ class InspectController(QObject):
             inspector.set_heading(f"{count(len(layers))} layers · {count(weights)} weights")
         return bool(layers)
 
-    # -- histogram
-    # ---------------------------------------------------------------------------------------------
+    # -- histogram ------------------------------------------------------------------------------------------
 
     def _ask_histogram(self, layers: list[tuple[int, Layer]]) -> None:
         from studio.controllers.inspect_work import look_at_distributions
@@ -161,8 +159,7 @@ class InspectController(QObject):
         self._inspector.notice.show_busy()
         self._background.ask(HISTOGRAM_TOPIC, work, done, self._failed)
 
-    # -- heatmap
-    # -----------------------------------------------------------------------------------------------
+    # -- heatmap --------------------------------------------------------------------------------------------
 
     def _ask_tile(self, request: "TileRequest") -> None:
         from studio.controllers.inspect_work import PREVIEW_FROM, weights_on_show
@@ -194,8 +191,7 @@ class InspectController(QObject):
 
         self._background.ask(HEATMAP_TOPIC, work, done, self._failed)
 
-    # -- preview
-    # -----------------------------------------------------------------------------------------------
+    # -- preview --------------------------------------------------------------------------------------------
 
     def _ask_removal(self) -> None:
         """Say how many weights of the layers on show the preview would take."""

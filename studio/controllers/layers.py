@@ -75,8 +75,7 @@ class LayersController(QObject):
         else:
             self._state.message.emit(f"The layer table was written to {path}.")
 
-    # -- statistics
-    # --------------------------------------------------------------------------------------------
+    # -- statistics -----------------------------------------------------------------------------------------
 
     def _model_changed(self, model: OpenedModel | None) -> None:
         self._background.drop(TOPIC)

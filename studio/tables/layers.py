@@ -46,8 +46,7 @@ class LayerTable(QAbstractTableModel):
         self._sort: tuple[int, Qt.SortOrder] | None = None
         self._filter = ""
 
-    # -- content
-    # -----------------------------------------------------------------------------------------------
+    # -- content --------------------------------------------------------------------------------------------
 
     def set_layers(self, layers: Sequence[Layer]) -> None:
         """Show other layers; order and filter stay, statistics are forgotten."""
@@ -113,8 +112,7 @@ class LayerTable(QAbstractTableModel):
         """Layers whose weights have not been counted."""
         return [index for index, summary in enumerate(self._summaries) if summary is None]
 
-    # -- order and filter
-    # --------------------------------------------------------------------------------------
+    # -- order and filter -----------------------------------------------------------------------------------
 
     def layer_at(self, row: int) -> int:
         """The index of the layer in a row."""
@@ -176,8 +174,7 @@ class LayerTable(QAbstractTableModel):
             self._text_ranks[column] = np.array([places[text] for text in texts], np.intp)
         return self._text_ranks[column]
 
-    # -- Qt
-    # ----------------------------------------------------------------------------------------------------
+    # -- Qt -------------------------------------------------------------------------------------------------
 
     def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
         return 0 if parent.isValid() else int(self._order.size)
@@ -252,8 +249,7 @@ class LayerTable(QAbstractTableModel):
             )
         return f"{column.explanation}: {column.exact(layer, figures, self._total) or 'not defined here'}"
 
-    # -- export
-    # ------------------------------------------------------------------------------------------------
+    # -- export ---------------------------------------------------------------------------------------------
 
     def rows_as_text(self, layers: Sequence[int]) -> list[list[str]]:
         """A heading and one row for each layer, every column but the drawn one, with full precision."""

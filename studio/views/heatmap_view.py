@@ -144,8 +144,7 @@ class HeatmapView(QWidget):
         self._soon.timeout.connect(self._ask_now)
         self._make_actions()
 
-    # -- what is shown
-    # -----------------------------------------------------------------------------------------
+    # -- what is shown --------------------------------------------------------------------------------------
 
     @property
     def layer(self) -> Layer | None:
@@ -204,8 +203,7 @@ class HeatmapView(QWidget):
             TileRequest(layer.name, self.canvas.view_rows, self.canvas.view_columns, height, width, self.mode)
         )
 
-    # -- read-out
-    # ----------------------------------------------------------------------------------------------
+    # -- read-out -------------------------------------------------------------------------------------------
 
     def read_out_of(self, row: int, column: int) -> str:
         """Where a weight is in the tensor, its value, and what its pixel shows if it is not alone there."""
@@ -232,8 +230,7 @@ class HeatmapView(QWidget):
         value = self._shown.matrix[row, column].item()
         return "0" if value == 0 else _number(value, 2)
 
-    # -- choices
-    # -----------------------------------------------------------------------------------------------
+    # -- choices --------------------------------------------------------------------------------------------
 
     def _layer_chosen(self) -> None:
         layer = self.layer
@@ -255,8 +252,7 @@ class HeatmapView(QWidget):
     def _mode_chosen(self) -> None:
         self.ask()
 
-    # -- data out
-    # ----------------------------------------------------------------------------------------------
+    # -- data out -------------------------------------------------------------------------------------------
 
     def _make_actions(self) -> None:
         self._copy = QAction("Copy the values on show", self)

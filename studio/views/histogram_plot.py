@@ -104,8 +104,7 @@ class HistogramPlot(PlotFrame):
             self.redraw()
             self.reset_view()
 
-    # -- drawing
-    # -----------------------------------------------------------------------------------------------
+    # -- drawing --------------------------------------------------------------------------------------------
 
     def _restyle(self, tokens: theme.Tokens) -> None:
         super()._restyle(tokens)
@@ -244,8 +243,7 @@ class HistogramPlot(PlotFrame):
         box.setRange(QRectF(left, base, width, height * 1.06), padding=0.0)
         box.setXRange(left, right, padding=0.02)
 
-    # -- cursor and data
-    # ---------------------------------------------------------------------------------------
+    # -- cursor and data ------------------------------------------------------------------------------------
 
     def hover(self, position: QPointF | None) -> None:
         place = None

@@ -115,8 +115,11 @@ class HistogramView(QWidget):
         """Mark what magnitude pruning would take."""
         self.plot.set_thresholds(thresholds)
 
-    # -- inside
-    # ------------------------------------------------------------------------------------------------
+    # -- inside ---------------------------------------------------------------------------------------------
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit_table()
 
     def _fit_table(self) -> None:
         """As many rows as there are layers, but no more than leave the plot most of the height."""

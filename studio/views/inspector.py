@@ -101,8 +101,7 @@ class Inspector(QWidget):
             self._building = True
             QTimer.singleShot(0, self.build_plots)
 
-    # -- what is shown
-    # -----------------------------------------------------------------------------------------
+    # -- what is shown --------------------------------------------------------------------------------------
 
     @property
     def tab(self) -> int:

@@ -111,8 +111,7 @@ class LayerPanel(QWidget):
         # With less, names of layers could not be told apart.
         return QSize(284, 120)
 
-    # -- what is shown
-    # -----------------------------------------------------------------------------------------
+    # -- what is shown --------------------------------------------------------------------------------------
 
     def show_nothing(self) -> None:
         """No model is open."""
@@ -175,8 +174,7 @@ class LayerPanel(QWidget):
         self.filter.setFocus(Qt.FocusReason.ShortcutFocusReason)
         self.filter.selectAll()
 
-    # -- intents
-    # -----------------------------------------------------------------------------------------------
+    # -- intents --------------------------------------------------------------------------------------------
 
     def _filter_typed(self, text: str) -> None:
         self.model.set_filter(text)
@@ -204,8 +202,7 @@ class LayerPanel(QWidget):
     def _select_all(self) -> None:
         self.table.selectAll()
 
-    # -- inside
-    # ------------------------------------------------------------------------------------------------
+    # -- inside ---------------------------------------------------------------------------------------------
 
     def _make_actions(self) -> None:
         self._copy = self._action(

@@ -60,8 +60,7 @@ class MatrixCanvas(QWidget):
         self._cell: tuple[int, int] | None = None
         theme.events.changed.connect(self._repaint)
 
-    # -- what is shown
-    # -----------------------------------------------------------------------------------------
+    # -- what is shown --------------------------------------------------------------------------------------
 
     def set_matrix(self, rows: int, columns: int, titles: tuple[str, str], column_unit: int) -> None:
         """Show another matrix as a whole, empty until pixels come.
@@ -135,8 +134,7 @@ class MatrixCanvas(QWidget):
         """The middle of a cell on the widget."""
         return self._to_widget(QPointF(column + 0.5, row + 0.5))
 
-    # -- moving
-    # ------------------------------------------------------------------------------------------------
+    # -- moving ---------------------------------------------------------------------------------------------
 
     def zoom(self, factor: float, around: QPointF | None = None) -> None:
         """Show `factor` times less, keeping what is under `around` (a place of the widget) where it is."""
@@ -171,8 +169,7 @@ class MatrixCanvas(QWidget):
     def _whole(self) -> QRectF:
         return QRectF(0, 0, self._columns, self._rows)
 
-    # -- events
-    # ------------------------------------------------------------------------------------------------
+    # -- events ---------------------------------------------------------------------------------------------
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         if self.picture_area().contains(event.position()):
@@ -241,8 +238,7 @@ class MatrixCanvas(QWidget):
     def _repaint(self, _tokens: object) -> None:
         self.update()
 
-    # -- painting
-    # ----------------------------------------------------------------------------------------------
+    # -- painting -------------------------------------------------------------------------------------------
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         colors = theme.tokens()

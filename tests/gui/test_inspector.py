@@ -77,8 +77,7 @@ def click_tab(inspector: Inspector, tab: int) -> None:
     QTest.mouseClick(bar, CLICK, PLAIN, bar.tabRect(tab).center())
 
 
-# -- states
-# ----------------------------------------------------------------------------------------------------
+# -- states -------------------------------------------------------------------------------------------------
 
 
 def test_without_a_model_it_offers_to_open_one(
@@ -126,8 +125,7 @@ def test_a_file_that_went_away_is_told_and_can_be_tried_again(
     assert histogram_of(inspector).plot.layers
 
 
-# -- histogram
-# -------------------------------------------------------------------------------------------------
+# -- histogram ----------------------------------------------------------------------------------------------
 
 
 def test_the_histogram_is_numpys(
@@ -309,8 +307,7 @@ def test_the_histogram_is_saved(
         assert sum(int(line.split(",")[2]) for line in lines[1:]) == 216
 
 
-# -- preview
-# ---------------------------------------------------------------------------------------------------
+# -- preview ------------------------------------------------------------------------------------------------
 
 
 def test_a_preview_counts_what_would_go(
@@ -352,8 +349,7 @@ def test_a_preview_tints_the_heatmap(
     )
 
 
-# -- heatmap
-# ---------------------------------------------------------------------------------------------------
+# -- heatmap ------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
