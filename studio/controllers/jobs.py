@@ -184,7 +184,7 @@ class JobsController(QObject):
         if not curves.empty:
             self._strip.curves.show_curves(curves)
         elif job.ended:
-            self._strip.curves.show_text(f"“{job.title}” has no curves: it ended before it trained.")
+            self._strip.curves.show_text(f"“{job.title}” has no curves: it did not train.")
         elif job.state == "waiting":
             self._strip.curves.show_text(f"“{job.title}” waits for the jobs before it.")
         else:
@@ -268,7 +268,10 @@ class JobsController(QObject):
 
 def _result(job: JobStatus) -> str:
     verb = "was stopped early; the best state was kept" if job.stopped_early else "finished"
-    if job.after is None:
+    measured = job.after or job.before
+    if measured is None:
         return f"{verb}."
-    change = "" if job.before is None else f" ({points(job.after.value - job.before.value)})"
-    return f"{verb}: {percent(job.after.value)}{change}."
+    change = ""
+    if job.before is not None and job.after is not None:
+        change = f" ({points(job.after.value - job.before.value)})"
+    return f"{verb}: {percent(measured.value)}{change}."

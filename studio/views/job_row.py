@@ -96,10 +96,11 @@ def _outcome(status: JobStatus) -> tuple[str, str]:
     match status.state:
         case "finished":
             text = "stopped early, best kept" if status.stopped_early else "finished"
-            if status.after is None:
+            measured = status.after or status.before
+            if measured is None:
                 return text, ""
-            text += f" · {percent(status.after.value)}"
-            if status.before is None:
+            text += f" · {percent(measured.value)}"
+            if status.after is None or status.before is None:
                 return text, ""
             change = status.after.value - status.before.value
             # What may be chance is told, but not coloured as a gain or a loss.

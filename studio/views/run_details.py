@@ -256,8 +256,8 @@ class RunDetails(QWidget):
     def _fill_summary(self, record: RunRecord) -> None:
         self.summary.table.show_rows(SUMMARY_HEADS, summary_rows(record.before, record.after))
         self.summary.stretch(0, 1, 1, 0)
-        self.summary.setColumnWidth(0, 124)
-        self.summary.setColumnWidth(3, 92)
+        self.summary.setColumnWidth(0, 132)
+        self.summary.setColumnWidth(3, 116)
         self.summary.setVisible(self.summary.table.rowCount() > 0)
         self.summary.fit_height()
         notices = " ".join(record.notices)

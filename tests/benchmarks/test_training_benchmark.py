@@ -74,7 +74,9 @@ def our_step(split: Split, folder: Path, masked: bool) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize("masked", [False, True], ids=["dense", "masked"])
-def test_training_against_a_bare_loop(against: Callable[..., float], split: Split, tmp_path: Path, masked: bool) -> None:
+def test_training_against_a_bare_loop(
+    against: Callable[..., float], split: Split, tmp_path: Path, masked: bool
+) -> None:
     ratio = against(
         f"500 iterations of LeNet-300-100, {'masked' if masked else 'dense'}",
         our_step(split, tmp_path, masked),

@@ -1,4 +1,4 @@
-"""The whole thread as a new user walks it, with the mouse and the keyboard, on the built-in sample and a real engine."""
+"""The whole thread as a new user walks it, with mouse and keyboard, on the built-in sample and the real engine."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
