@@ -151,6 +151,8 @@ ACTIONS: tuple[ActionSpec, ...] = (
       "model.reload", "File", 2, "F5", "reset", model_open),
     A("save-model", "&Save model as…", "Save the open model as a safetensors file.",
       "export.save_model", "File", 3, "Ctrl+Shift+S", "save", model_open),
+    A("save-packed", "Save pac&ked as…", "Save the open model as a packed file, which leaves zeros out.",
+      "export.save_packed", "File", 3, icon="compress", enabled=model_open),
     A("export", "&Export…", "See what the model weighs in every encoding, and save it.",
       "export.show", "File", 3, "Ctrl+E", "export", short="Export"),
     A("quit", "&Quit", "Close the studio; running jobs stop at their last checkpoint and can be resumed.",

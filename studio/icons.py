@@ -13,7 +13,8 @@ from resources import RESOURCES
 from studio import theme
 
 FOLDER = RESOURCES / "icons"
-_SIZES = (12, 16, 20, 24, 32, 40, 48)
+# As drawn on plain screens, and twice that for dense ones.
+_SIZES = (16, 20, 32, 40)
 
 
 class HasIcon(Protocol):
@@ -61,14 +62,14 @@ def _set(target: QObject, name: str, token: str) -> None:
 def _tinted(name: str, color: str, disabled: str) -> QIcon:
     drawing = (FOLDER / f"{name}.svg").read_text(encoding="utf-8")
     made = QIcon()
-    for size in _SIZES:
-        made.addPixmap(_render(drawing, color, size, 1.0), QIcon.Mode.Normal)
-        made.addPixmap(_render(drawing, disabled, size, 0.5), QIcon.Mode.Disabled)
+    for mode, tint, opacity in ((QIcon.Mode.Normal, color, 1.0), (QIcon.Mode.Disabled, disabled, 0.5)):
+        renderer = QSvgRenderer(QByteArray(drawing.replace("currentColor", QColor(tint).name()).encode()))
+        for size in _SIZES:
+            made.addPixmap(_render(renderer, size, opacity), mode)
     return made
 
 
-def _render(drawing: str, color: str, size: int, opacity: float) -> QPixmap:
-    renderer = QSvgRenderer(QByteArray(drawing.replace("currentColor", QColor(color).name()).encode()))
+def _render(renderer: QSvgRenderer, size: int, opacity: float) -> QPixmap:
     pixmap = QPixmap(QSize(size, size))
     pixmap.fill(Qt.GlobalColor.transparent)
     painter = QPainter(pixmap)

@@ -1,38 +1,46 @@
 """For developers: a picture of the window once everything is shown."""
 
-from typing import Any
+from typing import Any, Protocol
 
-from PySide6.QtCore import QObject, QTimer
+from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QWidget
-
-from studio.jobs.background import Background
 
 POLL_MS = 100
 SETTLE_ROUNDS = 5
 
 
-class Camera(QObject):
-    """Writes a PNG of the window when nothing is being computed any more, then closes it.
+class Workers(Protocol):
+    """What is looked at to know whether something is still being computed."""
 
-    Args:
-        ready: signal after which the window has all its parts.
-        background: whose idleness is waited for.
-    """
+    @property
+    def idle(self) -> bool: ...
 
-    def __init__(self, window: QWidget, ready: Any, background: Background, path: str) -> None:
-        super().__init__(window)
-        self._window = window
-        self._background = background
+
+class Studio(Protocol):
+    """What is needed of the application."""
+
+    ready: Any
+    window: QWidget
+
+    @property
+    def background(self) -> Workers: ...
+
+
+class Camera(QTimer):
+    """Writes a PNG of the window when nothing is being computed any more, then closes it."""
+
+    def __init__(self, studio: Studio, path: str) -> None:
+        super().__init__(studio.window)
+        self._studio = studio
         self._path = path
         self._quiet = 0
-        self._timer = QTimer(self)
-        self._timer.setInterval(POLL_MS)
-        self._timer.timeout.connect(self._look)
-        ready.connect(self._timer.start)
+        self.setInterval(POLL_MS)
+        self.timeout.connect(self._look)
+        studio.ready.connect(self.start)
 
     def _look(self) -> None:
-        self._quiet = self._quiet + 1 if self._background.idle else 0
+        self._quiet = self._quiet + 1 if self._studio.background.idle else 0
         if self._quiet >= SETTLE_ROUNDS:
-            self._timer.stop()
-            self._window.grab().save(self._path)
-            self._window.close()
+            self.stop()
+            self._studio.window.grab().save(self._path)
+            self._studio.window.close()

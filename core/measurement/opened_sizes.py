@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from core.export.packed_file import PACKING, packed_size
 from core.export.safetensors_file import header_bytes, metadata_of
-from core.measurement.size import PACKING, count_nonzeros, dense_bytes, packed_bytes
+from core.measurement.size import count_nonzeros, dense_bytes
 from core.models.opened import OpenedModel
 
 ZIPPING = "zip, deflate level 6"
@@ -24,7 +25,7 @@ class OpenedSizes:
     Attributes:
         dense: the safetensors file that the studio writes for it.
         weights, nonzero_weights: of the prunable layers.
-        packed: the same tensors in the encoding `packing`.
+        packed: the packed file that the studio writes for it (`packing` says how).
         zipped: that safetensors file in a zip archive, by the method `zipping`.
         tensors: how many tensors; `other` elements are neither prunable weights nor in any layer (biases,
             normalisation, buffers).
@@ -85,7 +86,7 @@ def opened_sizes(opened: OpenedModel, check: Callable[[], None]) -> OpenedSizes:
         dense=dense_bytes(tensors, metadata),
         weights=weights,
         nonzero_weights=sum(nonzeros.values()),
-        packed=packed_bytes(tensors, metadata, nonzeros),
+        packed=packed_size(tensors, metadata, check),
         packing=PACKING,
         zipped=_zipped_bytes(header_bytes(tensors, metadata), tensors, check),
         zipping=ZIPPING,
@@ -104,8 +105,8 @@ def _zipped_bytes(header: bytes, tensors: dict[str, Tensor], check: Callable[[],
         for name in json.loads(header[8:]):
             if name == "__metadata__":
                 continue
-            data = memoryview(tensors[name].reshape(-1).view(torch.uint8).numpy())
-            for start in range(0, len(data), _CHUNK):
+            data = tensors[name].reshape(-1).view(torch.uint8).numpy()
+            for start in range(0, data.size, _CHUNK):
                 check()
-                member.write(data[start : start + _CHUNK])
+                member.write(data[start : start + _CHUNK].tobytes())
     return counter.written

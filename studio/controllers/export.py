@@ -1,5 +1,6 @@
 """The Export workspace: counts what the open model weighs, says it in words, and saves files."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +14,9 @@ from studio.problem import Problem
 from studio.settings import LAST_FOLDER, Settings
 from studio.state import AppState
 from studio.views.export_page import ExportPage, SizeRow
+
+FEW_ZEROS = 1 / 32
+"""Below one zero in 32, marking where the zeros of 32-bit weights are costs more than leaving them out saves."""
 
 
 class Sizes(Protocol):
@@ -50,7 +54,7 @@ def size_rows(sizes: Sizes, file_bytes: int | None) -> list[SizeRow]:
         )
     )
     name, _, how = sizes.packing.partition(": ")
-    rows.append(row(name.capitalize(), sizes.packed, f"Counted, not written: {how}."))
+    rows.append(row(name.capitalize(), sizes.packed, f"What “Save packed…” writes: {how}."))
     rows.append(row("Zipped", sizes.zipped, f"The dense file compressed ({sizes.zipping})."))
     return rows
 
@@ -67,21 +71,22 @@ def words_about(sizes: Sizes) -> str:
             else "."
         )
     ]
+    ratio = f"{significant(sizes.dense / sizes.packed)}×"
     if zeros == 0:
         sentences.append(
-            "There are no zeros to leave out, so packing saves nothing: prune the model first, or store it in fewer "
-            "bits."
+            f"There are no zeros to leave out, so packing can only shorten the exponents ({ratio}): prune the model "
+            "first, or store it in fewer bits."
         )
-    elif sizes.packed >= sizes.dense:
+    elif sizes.sparsity < FEW_ZEROS:
         sentences.append(
-            "There are too few zeros: marking where they are costs more than leaving them out saves. Packing pays "
-            "from about one zero in 32 32-bit weights."
+            f"There are too few zeros to gain by leaving them out: the packed file is {ratio} smaller mostly as it "
+            "shortens the exponents."
         )
     else:
         sentences.append(
             "Zeros do not shrink a dense file: it stores them like any other number. Only an encoding that leaves "
-            f"them out gets smaller, here {significant(sizes.dense / sizes.packed)}×; nor do zeros by themselves make "
-            "the model faster."
+            f"them out gets smaller, here {ratio}; nor do zeros by themselves make the model faster: removing whole "
+            "channels does."
         )
     return " ".join(sentences)
 
@@ -107,9 +112,11 @@ class ExportController(QObject):
         self._window = window
         self._on_show = False
         self._counted: OpenedModel | None = None
+        self._save_again_as = self.save_model
         page.save_model.connect(self.save_model)
+        page.save_packed.connect(self.save_packed)
         page.sizes_notice.retry.connect(self._count)
-        page.save_notice.retry.connect(self.save_model)
+        page.save_notice.retry.connect(self._save_again)
         state.model_changed.connect(self._model_changed)
         state.recipe_changed.connect(self._recipe_changed)
         self._recipe_changed(state.recipe)
@@ -127,23 +134,53 @@ class ExportController(QObject):
             self._count()
 
     def save_model(self) -> None:
-        """Ask for a place and write the open model there."""
+        """Ask for a place and write the open model there as safetensors."""
+        self._save_again_as = self.save_model
+        self._ask("Save model", "safetensors", self.save_to)
+
+    def save_packed(self) -> None:
+        """Ask for a place and write the open model there as a packed file."""
+        self._save_again_as = self.save_packed
+        self._ask("Save packed model", "packed", self.save_packed_to)
+
+    def save_to(self, path: object) -> None:
+        """Write the open model as safetensors, off the GUI thread."""
+
+        def write(model: OpenedModel, target: Path, ticket: Ticket) -> None:
+            from core.export.safetensors_file import save_opened
+
+            save_opened(model, target, ticket.check)
+
+        self._write(Path(str(path)), write)
+
+    def save_packed_to(self, path: object) -> None:
+        """Write the open model as a packed file, off the GUI thread."""
+
+        def write(model: OpenedModel, target: Path, ticket: Ticket) -> None:
+            from core.export.packed_file import save_opened_packed
+
+            save_opened_packed(model, target, ticket.check)
+
+        self._write(Path(str(path)), write)
+
+    def _save_again(self) -> None:
+        self._save_again_as()
+
+    def _ask(self, title: str, suffix: str, chosen: Callable[[object], None]) -> None:
         model = self._state.model
         if model is None:
             return
-        name = f"{Path(model.description.source.name).stem}.safetensors"
+        name = f"{Path(model.description.source.name).stem}.{suffix}"
         folder = Path(self._settings.get(LAST_FOLDER) or Path.home())
-        dialog = QFileDialog(self._window, "Save model", str(folder / name), "safetensors (*.safetensors)")
+        dialog = QFileDialog(self._window, title, str(folder / name), f"{suffix} (*.{suffix})")
         dialog.setObjectName("saveDialog")
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.setDefaultSuffix("safetensors")
-        dialog.fileSelected.connect(self.save_to)
+        dialog.setDefaultSuffix(suffix)
+        dialog.fileSelected.connect(chosen)
         dialog.finished.connect(dialog.deleteLater)
         dialog.open()
 
-    def save_to(self, path: object) -> None:
-        """Write the open model, off the GUI thread."""
-        target = Path(str(path))
+    def _write(self, target: Path, write: Callable[[OpenedModel, Path, Ticket], None]) -> None:
         model = self._state.model
         if model is None:
             return
@@ -151,9 +188,7 @@ class ExportController(QObject):
         self._page.show_saving()
 
         def work(ticket: Ticket) -> tuple[Path, int]:
-            from core.export.safetensors_file import save_opened
-
-            save_opened(model, target, ticket.check)
+            write(model, target, ticket)
             return target, target.stat().st_size
 
         self._background.ask("save-model", work, self._saved, self._not_saved)

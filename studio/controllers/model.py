@@ -20,7 +20,7 @@ from studio.views.architecture_dialog import ArchitectureDialog
 if TYPE_CHECKING:
     Opener = Callable[[ModelSource, Callable[[], None]], OpenedModel]
 
-MODEL_FILES = "*.safetensors *.pt *.pth *.th *.bin *.ckpt *.pkl"
+MODEL_FILES = "*.safetensors *.packed *.pt *.pth *.th *.bin *.ckpt *.pkl"
 _FILTER = (
     f"Models and recipes ({MODEL_FILES} *.json);;Models ({MODEL_FILES});;Recipes (*.json);;All files (*)"
 )

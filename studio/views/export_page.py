@@ -34,6 +34,7 @@ class ExportPage(QWidget):
     """Truth in size above, saving below."""
 
     save_model = Signal()
+    save_packed = Signal()
     save_recipe = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -68,6 +69,14 @@ class ExportPage(QWidget):
         )
         icons.bind(self._save_model, "save", "accent_text")
         self._save_model.clicked.connect(self.save_model)
+        self._save_packed = QPushButton(" Save packed…")
+        self._save_packed.setObjectName("savePacked")
+        self._save_packed.setToolTip(
+            "Write all tensors to a packed file, which leaves zeros out; the studio opens it like any other model, and "
+            "it is read back and compared bit by bit."
+        )
+        icons.bind(self._save_packed, "compress")
+        self._save_packed.clicked.connect(self.save_packed)
         self._save_recipe = QPushButton(" Save recipe…")
         self._save_recipe.setObjectName("saveRecipe")
         self._save_recipe.setToolTip(
@@ -75,7 +84,7 @@ class ExportPage(QWidget):
         )
         icons.bind(self._save_recipe, "recipe")
         self._save_recipe.clicked.connect(self.save_recipe)
-        for button in (self._save_model, self._save_recipe):
+        for button in (self._save_model, self._save_packed, self._save_recipe):
             button.setAccessibleName(button.text().strip())
         self._saved = QLabel()
         self._saved.setObjectName("exportSaved")
@@ -102,6 +111,7 @@ class ExportPage(QWidget):
         buttons = QHBoxLayout()
         buttons.setSpacing(theme.SPACE)
         buttons.addWidget(self._save_model)
+        buttons.addWidget(self._save_packed)
         buttons.addWidget(self._save_recipe)
         buttons.addStretch(1)
         column.addLayout(buttons)

@@ -4,9 +4,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from PySide6.QtWidgets import QLabel, QPushButton, QWidget
+from PySide6.QtWidgets import QFileDialog, QLabel, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
+from core.export.packed_file import save_opened_packed
 from core.export.safetensors_file import save_opened
 from core.measurement.opened_sizes import opened_sizes
 from core.models.checkpoint import open_checkpoint
@@ -39,10 +40,12 @@ def test_dense_and_zipped_are_the_bytes_of_real_files(tmp_path: Path) -> None:
     assert (sizes.weights, sizes.nonzero_weights, sizes.other) == (444, 244, 16)
 
 
-def test_packed_leaves_the_zeros_out() -> None:
+def test_packed_is_the_size_of_the_real_file_and_leaves_the_zeros_out(tmp_path: Path) -> None:
     dense, sparse = opened_sizes(small_model(), _check), opened_sizes(small_model(zeros=300), _check)
-    assert dense.packed == dense.dense == sparse.dense
-    assert sparse.packed == sparse.dense - 300 * 4 + 384 // 8
+    save_opened_packed(small_model(zeros=300), tmp_path / "model.packed")
+    assert sparse.packed == (tmp_path / "model.packed").stat().st_size
+    assert dense.packed - sparse.packed > 300 * 3
+    assert dense.dense == sparse.dense
 
 
 def test_the_words_say_why_and_what_would_help() -> None:
@@ -55,7 +58,7 @@ def test_the_words_say_why_and_what_would_help() -> None:
 
 def test_every_size_names_its_encoding() -> None:
     rows = size_rows(opened_sizes(small_model(), _check), 2000)
-    assert [row.label for row in rows] == ["Opened file", "Dense", "Sparse-packed", "Zipped"]
+    assert [row.label for row in rows] == ["Opened file", "Dense", "Packed file", "Zipped"]
     assert all(row.note and row.exact.endswith(" bytes") for row in rows)
 
 
@@ -83,9 +86,9 @@ def test_an_empty_page_says_what_will_be_here(scene: _Scene) -> None:
 
 def test_sizes_are_counted_when_somebody_looks(qtbot: QtBot, state: AppState, scene: _Scene) -> None:
     state.set_model(small_model(zeros=300))
-    assert "Sparse-packed" not in scene.texts()
+    assert "Packed file" not in scene.texts()
     scene.controller.workspace_changed("export")
-    qtbot.waitUntil(lambda: "Sparse-packed" in scene.texts())
+    qtbot.waitUntil(lambda: "Packed file" in scene.texts())
     state.set_model(small_model())
     qtbot.waitUntil(lambda: any("no zeros to leave out" in text for text in scene.texts()))
 
@@ -102,6 +105,29 @@ def test_saving_writes_a_file_that_reopens(
     assert checkpoint.metadata["architecture"] == "zoo:small"
     assert (checkpoint.read("fc1.weight") == 0).sum() == 300
     checkpoint.close()
+
+
+def test_saving_packed_writes_a_small_file_that_reopens(
+    qtbot: QtBot, state: AppState, scene: _Scene, tmp_path: Path
+) -> None:
+    state.set_model(small_model(zeros=300))
+    target = tmp_path / "saved.packed"
+    with qtbot.waitSignal(state.message) as signal:
+        scene.controller.save_packed_to(target)
+    assert "saved.packed" in signal.args[0]
+    with open_checkpoint(target) as checkpoint:
+        assert checkpoint.metadata["architecture"] == "zoo:small"
+        assert (checkpoint.read("fc1.weight") == 0).sum() == 300
+
+
+def test_the_buttons_ask_where_to_save(qtbot: QtBot, state: AppState, scene: _Scene) -> None:
+    state.set_model(small_model())
+    for button, suffix in (("saveModel", "safetensors"), ("savePacked", "packed")):
+        scene.page.findChild(QPushButton, button).click()
+        dialog = scene.window.findChild(QFileDialog, "saveDialog")
+        assert dialog.defaultSuffix() == suffix
+        with qtbot.waitSignal(dialog.destroyed):
+            dialog.reject()
 
 
 def test_a_place_that_cannot_be_written_is_said_in_place(

@@ -22,7 +22,7 @@ SCRIPT = """
 import json, sys
 from studio.app import StartOptions, build
 from PySide6.QtWidgets import QApplication
-HEAVY = ("torch", "pyqtgraph", "sqlalchemy", "torchvision", "scipy")
+HEAVY = ("torch", "pyqtgraph", "sqlalchemy", "torchvision", "scipy", "numpy", "pydantic")
 seen = {}
 def note(name):
     seen[name] = [module for module in HEAVY if module in sys.modules]
@@ -30,7 +30,10 @@ note("imported")
 studio = build(StartOptions(profile=sys.argv[1]))
 note("built")
 studio.window.painted.connect(lambda: note("painted"))
-studio.model.opened.connect(lambda opened: (note("opened"), seen.update(title=opened.model.description.source.title)))
+def opened(opened):
+    note("opened")
+    seen["title"] = opened.model.description.source.title
+studio.assembled.connect(lambda: studio.model.opened.connect(opened))
 def ready():
     note("ready")
     seen["window"] = studio.window.windowTitle()
