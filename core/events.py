@@ -83,7 +83,7 @@ class LayersMeasured:
 
 @dataclass(frozen=True)
 class ArtifactWritten:
-    """A file of the run is complete on disk. `kind` is "model", "recipe" or "checkpoint"."""
+    """A file of the run is complete on disk. `kind` is "model", "packed" (that model without its zeros) or "recipe"."""
 
     run_id: str
     kind: str

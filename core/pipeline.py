@@ -26,6 +26,7 @@ from core.events import (
     RunStarted,
     StepStarted,
 )
+from core.export.packed_file import save_packed
 from core.export.safetensors_file import metadata_of, save_tensors
 from core.files import sha256_of
 from core.job import JobCancelled, JobContext, JobInterrupted
@@ -43,6 +44,10 @@ from core.training.checkpoint import FILE_NAME as CHECKPOINT
 from core.training.checkpoint import load_checkpoint
 
 RESULT = "model.safetensors"
+PACKED = "model.packed"
+
+LEAST_ZEROS = 1 / 32
+"""From so many zeros on, marking where they are costs less than leaving them out of 32-bit weights saves."""
 
 
 def run(request: RunRequest, context: JobContext) -> None:
@@ -153,12 +158,16 @@ class _Run:
 
     def _finish(self, state: RunState) -> None:
         state.module.eval()
-        self._measure_after(state)
+        measurement = self._measure_after(state)
         folder = self.context.folder
         save_recipe(self.request.recipe, folder / "recipe.json")
         self._artifact("recipe", folder / "recipe.json")
         save_tensors(state.module.state_dict(), folder / RESULT, self._metadata(state))
         self._artifact("model", folder / RESULT)
+        if measurement.sparsity >= LEAST_ZEROS and measurement.packed_bytes < measurement.dense_bytes:
+            tensors = state.module.state_dict()
+            save_packed(tensors, folder / PACKED, self._metadata(state), self.context.checkpoint)
+            self._artifact("packed", folder / PACKED)
         with suppress(OSError):
             (folder / CHECKPOINT).unlink(missing_ok=True)
 
@@ -177,7 +186,7 @@ class _Run:
         self.context.emit(Measured(self.context.run_id, "before", measurement))
         self.context.emit(LayersMeasured(self.context.run_id, "before", layers))
 
-    def _measure_after(self, state: RunState) -> None:
+    def _measure_after(self, state: RunState) -> Measurement:
         measurement, layers = self._measured(state, "after")
         shape = state.description.input_shape
         if self.request.measure_latency and shape is not None and state.before is not None:
@@ -190,6 +199,7 @@ class _Run:
             self.context.emit(Measured(self.context.run_id, "before", replace(state.before, latency=before)))
         self.context.emit(Measured(self.context.run_id, "after", measurement))
         self.context.emit(LayersMeasured(self.context.run_id, "after", layers))
+        return measurement
 
     def _measured(self, state: RunState, stage: str) -> tuple[Measurement, tuple[LayerStatistics, ...]]:
         context = self.context
@@ -208,6 +218,7 @@ class _Run:
             split=self._judged(state),
             task_title="" if state.task is None else state.task.title,
             on_batch=judged,
+            check=context.checkpoint,
         )
 
     def _metadata(self, state: RunState) -> dict[str, str]:
@@ -255,6 +266,6 @@ def _accepts(module: nn.Module, shape: tuple[int, ...]) -> bool:
 
 def _discard(folder: Path) -> None:
     """Remove what a cancelled run has written."""
-    for name in (CHECKPOINT, RESULT, "recipe.json"):
+    for name in (CHECKPOINT, RESULT, PACKED, "recipe.json"):
         with suppress(OSError):
             (folder / name).unlink(missing_ok=True)

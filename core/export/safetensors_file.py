@@ -14,7 +14,7 @@ from core.models.checkpoint import open_checkpoint
 from core.models.description import ModelDescription
 from core.models.opened import OpenedModel
 
-_DTYPE_WORDS = {
+DTYPE_WORDS = {
     torch.float64: "F64",
     torch.float32: "F32",
     torch.float16: "F16",
@@ -26,6 +26,8 @@ _DTYPE_WORDS = {
     torch.uint8: "U8",
     torch.bool: "BOOL",
 }
+"""safetensors' words for the element types that models are saved in."""
+
 # Wider dtypes stand first in the file, so that every tensor is aligned; this is the library's order.
 _ORDER = ("I64", "F64", "F32", "I32", "BF16", "F16", "I16", "I8", "U8", "BOOL")
 
@@ -53,7 +55,7 @@ def header_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> 
     for name in _file_order(tensors):
         tensor = tensors[name]
         end = offset + tensor.numel() * tensor.element_size()
-        word = _DTYPE_WORDS[tensor.dtype]
+        word = DTYPE_WORDS[tensor.dtype]
         header[name] = {"dtype": word, "shape": list(tensor.shape), "data_offsets": [offset, end]}
         offset = end
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
@@ -73,16 +75,16 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[st
             stream.write(header_bytes(plain, metadata))
             for name in _file_order(plain):
                 stream.write(_raw(plain[name]))
-        _check_written(temporary, plain, path.name)
+        check_written(temporary, plain, path.name)
 
 
 def _file_order(tensors: Mapping[str, Tensor]) -> list[str]:
-    return sorted(tensors, key=lambda name: (_ORDER.index(_DTYPE_WORDS[tensors[name].dtype]), name))
+    return sorted(tensors, key=lambda name: (_ORDER.index(DTYPE_WORDS[tensors[name].dtype]), name))
 
 
 def _raw(tensor: Tensor) -> memoryview:
     """The bytes of a contiguous CPU tensor, viewed."""
-    return memoryview(tensor.reshape(-1).view(torch.uint8).numpy())
+    return tensor.reshape(-1).view(torch.uint8).numpy().data
 
 
 def save_opened(opened: OpenedModel, path: Path, check: Callable[[], None] | None = None) -> None:
@@ -100,12 +102,25 @@ def save_opened(opened: OpenedModel, path: Path, check: Callable[[], None] | Non
     save_tensors(tensors, path, metadata_of(opened.description))
 
 
-def _check_written(path: Path, tensors: Mapping[str, Tensor], name: str) -> None:
+def check_written(
+    path: Path, tensors: Mapping[str, Tensor], name: str, check: Callable[[], None] | None = None
+) -> None:
+    """Open a file that was just written, in any format, and compare every bit of it with contiguous CPU tensors.
+
+    Args:
+        name: what messages call the file.
+        check: called between tensors; may raise to give up.
+
+    Raises:
+        StudioError: if anything reads back differently.
+    """
     checkpoint = open_checkpoint(path)
     try:
         if set(checkpoint.tensors) != set(tensors):
             raise StudioError(f"{name} was not written: reading it back gave other tensors than were saved.")
         for key, tensor in tensors.items():
+            if check is not None:
+                check()
             if tensor.dtype == torch.bfloat16:
                 tensor = tensor.float()
             if not np.array_equal(

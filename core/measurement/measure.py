@@ -8,10 +8,11 @@ from torch import Tensor, nn
 
 from core.data.split import Split
 from core.errors import StudioError
+from core.export.packed_file import PACKING, packed_size
 from core.measurement.accuracy import accuracy_record, evaluate
 from core.measurement.cost import count_macs
 from core.measurement.records import Accuracy, LayerStatistics, Measurement
-from core.measurement.size import PACKING, count_nonzeros, dense_bytes, packed_bytes
+from core.measurement.size import count_nonzeros, dense_bytes
 from core.models.description import ModelDescription
 
 
@@ -24,6 +25,7 @@ def measure_model(
     split: Split | None = None,
     task_title: str = "",
     on_batch: Callable[[int], None] | None = None,
+    check: Callable[[], None] | None = None,
 ) -> tuple[Measurement, tuple[LayerStatistics, ...]]:
     """Everything but latency. Without `split` accuracy stays unmeasured; without an input shape MACs do.
 
@@ -32,6 +34,7 @@ def measure_model(
         description: names the prunable layers.
         metadata: what the saved file would carry beside the tensors; counts towards its bytes.
         on_batch: called with the number of examples after each batch of the accuracy measurement.
+        check: called between tensors while the packed file is counted; may raise to give up.
 
     Raises:
         StudioError: if the model puts out NaN or infinity.
@@ -52,7 +55,9 @@ def measure_model(
         result = evaluate(module, split, device, on_batch)
         if not math.isfinite(result.loss):
             broken = [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
-            where = f"the tensor {broken[0]} holds NaN or infinite values" if broken else "its outputs overflow"
+            where = (
+                f"the tensor {broken[0]} holds NaN or infinite values" if broken else "its outputs overflow"
+            )
             raise StudioError(
                 f"{description.source.title} has no accuracy, because {where}: use an earlier checkpoint."
             )
@@ -62,7 +67,7 @@ def measure_model(
         weights=sum(layer.weights for layer in layers),
         nonzero_weights=sum(layer.nonzero_weights for layer in layers),
         dense_bytes=dense_bytes(tensors, metadata),
-        packed_bytes=packed_bytes(tensors, metadata, nonzeros),
+        packed_bytes=packed_size(tensors, metadata, check),
         packing=PACKING,
         macs=macs,
         input_shape=description.input_shape,

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from core.errors import StudioError
 from core.models.checkpoint_names import FoundTensors, find_tensors, recorded_accuracy
+from core.models.checkpoint_packed import looks_like_packed, read_packed
 from core.models.checkpoint_safetensors import looks_like_safetensors, read_safetensors
 from core.models.checkpoint_torch import looks_like_pickle, looks_like_zip, read_legacy, read_zip
 from core.models.description import TensorInfo
@@ -34,6 +35,7 @@ class Format:
 
 # safetensors first: its length word may by chance begin like a pickle, but no pickle looks like its whole beginning.
 FORMATS: tuple[Format, ...] = (
+    Format("packed", looks_like_packed, read_packed),
     Format("safetensors", looks_like_safetensors, read_safetensors),
     Format("torch", looks_like_zip, read_zip),
     Format("torch (legacy)", looks_like_pickle, read_legacy),
@@ -140,7 +142,7 @@ class Checkpoint:
 
 
 def open_checkpoint(path: Path) -> Checkpoint:
-    """Open a safetensors file or a file of `torch.save` (new or legacy format); nothing in it is executed.
+    """Open a safetensors file, a packed file or a file of `torch.save` (new or legacy); nothing in it is executed.
 
     Raises:
         StudioError: if it is missing, empty, damaged, needs code to be read, holds no tensors or is something else.

@@ -3,7 +3,7 @@
 import os
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -32,12 +32,15 @@ class StoredTensor:
         shape: in elements.
         offset: of its first element, in bytes from the start of the file.
         strides: in elements, where the elements do not simply follow each other; None where they do.
+        decode: gives the raw bytes of all elements of a tensor that does not lie in the file as it is in memory;
+            raises StudioError.
     """
 
     dtype: str
     shape: tuple[int, ...]
     offset: int
     strides: tuple[int, ...] | None = None
+    decode: "Callable[[TensorFile], Array] | None" = None
 
     @property
     def elements(self) -> int:
@@ -152,6 +155,9 @@ class TensorFile:
                 f"{self.name} holds {stored.dtype} elements packed below a byte, which cannot be shown: "
                 "save these tensors as 8 bits or more."
             )
+        if stored.decode is not None:
+            decoded: Array = stored.decode(self).view(kind.stored)
+            return kind.to_array(decoded.reshape(stored.shape))
         raw = np.empty(stored.span, dtype=kind.stored)
         if stored.span:
             self.read_into(stored.offset, raw.view(np.uint8).data)

@@ -178,6 +178,7 @@ def test_a_run_tells_its_events_as_json_lines_and_its_outcome_last(capsys, recip
     out = tmp_path / "out"
     assert sorted(path.name for path in out.iterdir()) == [
         "measurements.json",
+        "model.packed",
         "model.safetensors",
         "recipe.json",
     ]

@@ -10,9 +10,11 @@ from torch import nn
 
 from core.data.split import Split
 from core.errors import StudioError
+from core.export.packed_file import PACKING, save_packed
 from core.measurement.accuracy import evaluate, wilson_interval
 from core.measurement.cost import count_macs
 from core.measurement.latency import LEAST_REPETITIONS, WARMUP, measure_latency
+from core.measurement.measure import measure_model
 from core.measurement.records import (
     Accuracy,
     Latency,
@@ -20,7 +22,9 @@ from core.measurement.records import (
     measurement_from_json,
     measurement_to_json,
 )
-from core.measurement.size import count_nonzeros, dense_bytes, packed_bytes
+from core.measurement.size import count_nonzeros, dense_bytes
+from core.models.opening import load_module
+from core.models.source import ModelSource
 
 CPU = torch.device("cpu")
 
@@ -37,16 +41,19 @@ def test_dense_bytes_are_those_of_the_real_file(tmp_path: Path, metadata: dict[s
     }
     save_file(tensors, tmp_path / "file.safetensors", metadata=metadata or None)
     assert dense_bytes(tensors, metadata) == (tmp_path / "file.safetensors").stat().st_size
+    assert count_nonzeros({"w": torch.tensor([0.0, -0.0, 1.0, float("nan")])}, ("w",)) == {"w": 2}
 
 
-def test_packed_bytes_by_hand() -> None:
-    tensors = {"w": torch.zeros(100, 10), "v": torch.ones(8, 8), "bias": torch.ones(10)}
-    tensors["w"][:, 0] = 1
-    names = count_nonzeros(tensors, ("w", "v"))
-    assert names == {"w": 100, "v": 64}
-    header = dense_bytes(tensors, {}) - 4 * (1000 + 64 + 10)
-    # w: 125 bytes of bitmask and 100 floats; v would grow and stays dense; bias is not packed.
-    assert packed_bytes(tensors, {}, names) == header + 125 + 400 + 256 + 40
+def test_packed_bytes_are_those_of_the_real_file(tmp_path: Path) -> None:
+    source = ModelSource("zoo", "lenet-5")
+    loaded = load_module(source)
+    with torch.no_grad():
+        loaded.module.fc1.weight[:, ::2] = 0
+    measurement, _ = measure_model(loaded.module, loaded.description, {"a": "b"}, CPU)
+    save_packed(loaded.module.state_dict(), tmp_path / "file.packed", {"a": "b"})
+    assert measurement.packed_bytes == (tmp_path / "file.packed").stat().st_size
+    assert measurement.packing == PACKING
+    assert measurement.packed_bytes < 0.6 * measurement.dense_bytes
 
 
 @pytest.mark.parametrize(("correct", "count"), [(0, 10), (10, 10), (8103, 10000), (437, 450), (1, 3)])

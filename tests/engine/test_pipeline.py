@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from core.models.opening import open_model
 from safetensors import safe_open
 
 from core import pipeline
@@ -28,6 +27,7 @@ from core.events import (
 )
 from core.job import JobContext
 from core.measurement.records import Measurement
+from core.models.opening import open_model
 from core.models.source import SAMPLE, ModelSource
 from core.recipe import Recipe, load_recipe
 from core.request import RunRequest
@@ -111,6 +111,25 @@ def test_the_saved_result_reopens_with_the_same_accuracy_and_really_has_its_zero
     again = Session(tmp_path).run(request_of(source=ModelSource("file", str(path))))
     assert again.measured("before").accuracy == first.measured("after").accuracy
     assert load_recipe(tmp_path / "recipe.json").steps == (PRUNE, TUNE)
+
+
+def test_zeros_give_a_packed_file_as_well_that_runs_to_the_same_figures(tmp_path: Path) -> None:
+    first = Session(tmp_path).run(request_of(PRUNE, TUNE))
+    written = {e.kind: e for e in first.events if isinstance(e, ArtifactWritten)}
+    after = first.measured("after")
+    assert written["packed"].size == after.packed_bytes < after.dense_bytes / 3
+    path = Path(written["packed"].path)
+    weights = arrays(tmp_path / "model.safetensors")
+    opened = open_model(ModelSource("file", str(path)))
+    assert set(opened.tensor_names) == set(weights)
+    assert all(np.array_equal(opened.tensor(name), weights[name]) for name in weights)
+    again = Session(tmp_path / "again").run(request_of(source=ModelSource("file", str(path))))
+    assert again.measured("before").accuracy == after.accuracy
+
+
+def test_without_zeros_there_is_nothing_to_pack(tmp_path: Path) -> None:
+    session = Session(tmp_path).run(request_of(TUNE))
+    assert {e.kind for e in session.events if isinstance(e, ArtifactWritten)} == {"model", "recipe"}
 
 
 def test_excluded_layers_are_untouched_and_overrides_are_exact(tmp_path: Path) -> None:
