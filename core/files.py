@@ -5,7 +5,7 @@ import errno
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -75,15 +75,25 @@ def sha256_of(path: Path, check: Callable[[], None] | None = None) -> str:
     Raises:
         StudioError: if the file cannot be read.
     """
+    return sha256_of_all((path,), check)
+
+
+def sha256_of_all(paths: Iterable[Path], check: Callable[[], None] | None = None) -> str:
+    """The SHA-256 of files one after the other, as `cat FILES | sha256sum` gives it.
+
+    Raises:
+        StudioError: if one cannot be read.
+    """
     digest = hashlib.sha256()
-    try:
-        with path.open("rb") as stream:
-            while chunk := stream.read(CHUNK):
-                digest.update(chunk)
-                if check is not None:
-                    check()
-    except OSError as error:
-        raise StudioError(f"{path} cannot be read ({error.strerror}).") from error
+    for path in paths:
+        try:
+            with path.open("rb") as stream:
+                while chunk := stream.read(CHUNK):
+                    digest.update(chunk)
+                    if check is not None:
+                        check()
+        except OSError as error:
+            raise StudioError(f"{path} cannot be read ({error.strerror}).") from error
     return digest.hexdigest()
 
 

@@ -10,6 +10,7 @@ from core.errors import StudioError
 from core.models.checkpoint_names import FoundTensors, find_tensors, recorded_accuracy
 from core.models.checkpoint_packed import looks_like_packed, read_packed
 from core.models.checkpoint_safetensors import looks_like_safetensors, read_safetensors
+from core.models.checkpoint_sharded import index_in, looks_like_index, read_index, shard_note
 from core.models.checkpoint_torch import looks_like_pickle, looks_like_zip, read_legacy, read_zip
 from core.models.description import TensorInfo
 from core.models.opened import Array
@@ -37,6 +38,7 @@ class Format:
 FORMATS: tuple[Format, ...] = (
     Format("packed", looks_like_packed, read_packed),
     Format("safetensors", looks_like_safetensors, read_safetensors),
+    Format("sharded", looks_like_index, read_index),
     Format("torch", looks_like_zip, read_zip),
     Format("torch (legacy)", looks_like_pickle, read_legacy),
 )
@@ -84,7 +86,8 @@ class Checkpoint:
         metadata: text that the file carries beside them.
         notes: sentences about what was cleaned up or left out.
         recorded_accuracy: what the file claims, as a fraction; a claim, not a measurement.
-        file_bytes: size of the file.
+        files: all files that the model consists of; the opened one first.
+        file_bytes: size of them together.
     """
 
     def __init__(
@@ -94,11 +97,13 @@ class Checkpoint:
         self._stored = found.tensors
         self.path = file.path
         self.format = format_title
-        self.file_bytes = file.size
+        self.files = tuple(part.path for part in file.files)
+        self.file_bytes = sum(part.size for part in file.files)
         self.metadata: Mapping[str, str] = dict(contents.metadata)
-        self.notes = (*contents.notes, *found.notes)
+        about_shard = shard_note(file.path)
+        self.notes = (*contents.notes, *found.notes, *([about_shard] if about_shard else []))
         self.tensors: Mapping[str, TensorInfo] = {
-            name: TensorInfo(name, stored.shape, stored.dtype, stored.nbytes)
+            name: TensorInfo(name, stored.shape, stored.dtype, stored.nbytes, stored.kind)
             for name, stored in found.tensors.items()
         }
         self.recorded_accuracy = recorded_accuracy({**contents.metadata, **self._numbers(contents.root)})
@@ -113,7 +118,8 @@ class Checkpoint:
         return self._file.read_tensor(self._stored[name])
 
     def place(self, name: str) -> StoredTensor:
-        """Where a tensor lies in the file, for readers that stream it in pieces."""
+        """Where a tensor lies, for readers that stream it in pieces: in the file `place.path`, or in `self.path` where
+        that is None."""
         return self._stored[name]
 
     def close(self) -> None:
@@ -147,6 +153,9 @@ def open_checkpoint(path: Path) -> Checkpoint:
     Raises:
         StudioError: if it is missing, empty, damaged, needs code to be read, holds no tensors or is something else.
     """
+    if path.is_dir():
+        # Sharded models are folders to those who downloaded them.
+        path = index_in(path) or path
     file = TensorFile(path)
     try:
         head = file.read(0, HEAD)
@@ -158,7 +167,7 @@ def open_checkpoint(path: Path) -> Checkpoint:
                 break
         else:
             raise StudioError(_what_it_is(file.name, head))
-        found = find_tensors(contents.root)
+        found = find_tensors(contents.root, table=contents.table)
         if not found.tensors:
             raise StudioError(
                 f"{file.name} holds no tensors that can be read: choose a file with a model's weights."

@@ -57,20 +57,21 @@ class FoundTensors:
     notes: tuple[str, ...]
 
 
-def find_tensors(root: Any) -> FoundTensors:
+def find_tensors(root: Any, *, table: bool = False) -> FoundTensors:
     """The weights inside a saved object; empty if there are none.
 
     Args:
         root: nested dicts and lists as a format's reader gives them.
+        table: `root` is a plain table of tensors, of which none belongs to a training script's own state.
     """
     notes: list[str] = []
-    chosen, path = _unwrapped(root)
+    chosen, path = (root, ()) if table else _unwrapped(root)
     if path:
         notes.append(f"The weights were taken from the entry “{'.'.join(path)}”.")
     tensors: dict[str, StoredTensor] = {}
     ignored: list[str] = []
     unread: dict[str, list[str]] = {}
-    for name, value in _leaves(chosen):
+    for name, value in chosen.items() if table else _leaves(chosen):
         if isinstance(value, StoredTensor):
             tensors[name] = value
         elif isinstance(value, UnreadTensor):

@@ -8,12 +8,14 @@ from core.models.source import ModelSource
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """One named tensor of a checkpoint. `dtype` is safetensors' word for it: F32, F16, BF16, I64, U8, BOOL …"""
+    """One named tensor of a checkpoint. `dtype` is safetensors' word for it: F32, F16, BF16, I64, U8, BOOL …; `kind` is
+    that of the layer whose weight it is ("conv2d"), where the file itself tells."""
 
     name: str
     shape: tuple[int, ...]
     dtype: str
     nbytes: int
+    kind: str | None = None
 
     @property
     def elements(self) -> int:

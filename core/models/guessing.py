@@ -15,7 +15,7 @@ def guessed_layers(tensors: Mapping[str, TensorInfo]) -> tuple[Layer, ...]:
     Where no tensor is called a weight, all tensors with two axes or more are listed.
     """
     matrices = {name: info for name, info in tensors.items() if len(info.shape) >= 2 and info.elements}
-    weights = {name: info for name, info in matrices.items() if _is_called_weight(name)}
+    weights = {name: info for name, info in matrices.items() if info.kind or _is_called_weight(name)}
     return tuple(_layer(info, tensors) for info in (weights or matrices).values())
 
 
@@ -42,6 +42,8 @@ def _layer(info: TensorInfo, tensors: Mapping[str, TensorInfo]) -> Layer:
 
 
 def _kind(info: TensorInfo, own_name: str) -> str:
+    if info.kind is not None:
+        return info.kind
     if own_name == "in_proj_weight":
         return "attention?"
     if "embed" in info.name.lower() and len(info.shape) == 2:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from core.errors import StudioError
-from core.files import sha256_of
+from core.files import sha256_of_all
 from core.models.checkpoint import Checkpoint, open_checkpoint
 from core.models.layers import describe_module
 from core.models.opening import LoadedModel, describe_checkpoint, path_of
@@ -313,7 +313,7 @@ def _load_file(source: ModelSource, check: Callable[[], None] | None) -> LoadedM
         )
         state, not_finite = _read_state(checkpoint, module, check)
         module.load_state_dict(state, strict=True, assign=True)
-        digest = sha256_of(checkpoint.path, check)
+        digest = sha256_of_all(checkpoint.files, check)
     module.requires_grad_(True)
     notes = described.notes
     if not_finite:

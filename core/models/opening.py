@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import StudioError
-from core.files import sha256_of
+from core.files import sha256_of_all
 from core.models.checkpoint import Checkpoint, open_checkpoint
 from core.models.description import ModelDescription
 from core.models.guessing import guessed_layers
@@ -51,7 +51,7 @@ def open_model(source: ModelSource, check: Check | None = None) -> OpenedModel:
     try:
         description = describe_checkpoint(checkpoint, source)
         if checkpoint.file_bytes <= HASHED_AT_ONCE:
-            description = replace(description, sha256=sha256_of(checkpoint.path, check))
+            description = replace(description, sha256=sha256_of_all(checkpoint.files, check))
     except BaseException:
         checkpoint.close()
         raise

@@ -4,7 +4,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
 from types import TracebackType
@@ -34,6 +34,8 @@ class StoredTensor:
         strides: in elements, where the elements do not simply follow each other; None where they do.
         decode: gives the raw bytes of all elements of a tensor that does not lie in the file as it is in memory;
             raises StudioError.
+        path: of the file that it lies in, where a model consists of several; None for the file that was opened.
+        kind: of the layer whose weight it is ("conv2d", "linear"), where the file's graph tells; else None.
     """
 
     dtype: str
@@ -41,6 +43,8 @@ class StoredTensor:
     offset: int
     strides: tuple[int, ...] | None = None
     decode: "Callable[[TensorFile], Array] | None" = None
+    path: Path | None = None
+    kind: str | None = None
 
     @property
     def elements(self) -> int:
@@ -70,11 +74,13 @@ class FileContents:
         root: the saved object: nested dicts, lists and tuples with `StoredTensor`s and plain values as leaves.
         metadata: text by name that travels with the tensors.
         notes: sentences that the user should know.
+        table: the root is a plain table of named tensors, with nothing of a training script around them.
     """
 
     root: Any
     metadata: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    table: bool = False
 
 
 class TensorFile:
@@ -89,6 +95,9 @@ class TensorFile:
         try:
             if path.is_dir():
                 raise StudioError(f"{path} is a folder, not a model file: choose a file inside it.")
+            # Opening a pipe would wait for ever, and devices have no end.
+            if path.exists() and not path.is_file():
+                raise StudioError(f"{path} is a device or a pipe, not a model file: choose a file.")
             self._stream = path.open("rb", buffering=0)
             self.size = os.fstat(self._stream.fileno()).st_size
         except FileNotFoundError:
@@ -101,6 +110,7 @@ class TensorFile:
             reason = getattr(error, "strerror", None) or error
             raise StudioError(f"{path} cannot be read ({reason}).", details=str(error)) from error
         self._lock = threading.Lock()
+        self._parts: dict[Path, TensorFile] = {}
         # Whoever looks at a model need not close it: the file is given back with its last reader.
         self._finalizer = weakref.finalize(self, self._stream.close)
 
@@ -108,6 +118,22 @@ class TensorFile:
     def name(self) -> str:
         """The file's name without its folder, as messages call it."""
         return self.path.name
+
+    @property
+    def files(self) -> tuple["TensorFile", ...]:
+        """This file, then the others that were opened as parts of the same model."""
+        return (self, *self._parts.values())
+
+    def part(self, path: Path) -> "TensorFile":
+        """Another file of the same model; opened once, closed with this one.
+
+        Raises:
+            StudioError: if it cannot be opened.
+        """
+        with self._lock:
+            if path not in self._parts:
+                self._parts[path] = TensorFile(path)
+            return self._parts[path]
 
     def read(self, offset: int, count: int) -> bytes:
         """At most `count` bytes from `offset`; fewer only at the end of the file.
@@ -150,6 +176,10 @@ class TensorFile:
             StudioError: if the file can no longer be read or numpy has no such elements.
         """
         kind = TENSOR_TYPES[stored.dtype]
+        if stored.path is not None:
+            return self.part(stored.path).read_tensor(replace(stored, path=None))
+        if kind.unpack is not None:
+            return self._unpacked(stored, kind.unpack)
         if kind.stored is None:
             raise StudioError(
                 f"{self.name} holds {stored.dtype} elements packed below a byte, which cannot be shown: "
@@ -168,10 +198,21 @@ class TensorFile:
             shaped = np.lib.stride_tricks.as_strided(raw, stored.shape, strides).copy()
         return kind.to_array(shaped)
 
+    def _unpacked(self, stored: StoredTensor, unpack: Callable[[Array], Array]) -> Array:
+        if stored.decode is not None:
+            raw = stored.decode(self)
+        else:
+            raw = np.empty(stored.nbytes, dtype=np.uint8)
+            self.read_into(stored.offset, raw.data)
+        # The last byte may hold more than the last element.
+        return unpack(raw)[: stored.elements].reshape(stored.shape)
+
     def close(self) -> None:
-        """Give the file back; reading afterwards is an error."""
+        """Give the file back, and all its parts; reading afterwards is an error."""
         with self._lock:
             self._finalizer()
+            for part in self._parts.values():
+                part.close()
 
     def __enter__(self) -> Self:
         return self

@@ -13,16 +13,18 @@ class TensorType:
     """One element type.
 
     Attributes:
-        word: safetensors' word, such as "F32" or "BF16".
-        bits: of one element; 4 and 6 exist.
+        word: safetensors' word, such as "F32" or "BF16", and words alike for what only other formats have ("I4").
+        bits: of one element; 2, 4 and 6 exist.
         stored: numpy's type of the stored bytes (little-endian), or None where numpy cannot address an element.
         decode: makes an array of a type that numpy can compute with; None where the stored type already is one.
+        unpack: makes elements of the bytes that several of them share; for types below a byte, where it is known.
     """
 
     word: str
     bits: int
     stored: "np.dtype[np.generic] | None"
     decode: Callable[[Array], Array] | None = None
+    unpack: Callable[[Array], Array] | None = None
 
     @property
     def itemsize(self) -> int:
@@ -92,6 +94,23 @@ def _eight_bit(word: str, table: Array) -> TensorType:
     return TensorType(word, 8, np.dtype(np.uint8), _by_table(table))
 
 
+def _packed(word: str, bits: int, values: Array) -> TensorType:
+    """A type of 2 or 4 bits whose patterns mean `values`."""
+
+    def unpack(stored: Array) -> Array:
+        shifts = np.arange(0, 8, bits, dtype=np.uint8)
+        patterns = (stored[:, None] >> shifts) & np.uint8((1 << bits) - 1)
+        elements: Array = values[patterns.reshape(-1)]
+        return elements
+
+    return TensorType(word, bits, None, unpack=unpack)
+
+
+# One sign bit, two of exponent, one of mantissa (E2M1).
+_FOUR_BIT_FLOATS = np.array(
+    [sign * value for sign in (1, -1) for value in (0, 0.5, 1, 1.5, 2, 3, 4, 6)], dtype=np.float32
+)
+
 TENSOR_TYPES: dict[str, TensorType] = {
     kind.word: kind
     for kind in (
@@ -115,8 +134,13 @@ TENSOR_TYPES: dict[str, TensorType] = {
         _eight_bit("F8_E4M3FNUZ", _small_floats(4, 8, unsigned_zero=True)),
         _eight_bit("F8_E5M2FNUZ", _small_floats(5, 16, unsigned_zero=True)),
         _eight_bit("F8_E8M0", _powers_of_two()),
-        # Packed below a byte: listed with its true size, but its elements are not read.
-        TensorType("F4", 4, None),
+        # Packed below a byte, the first element in the lowest bits.
+        _packed("I4", 4, np.array([*range(8), *range(-8, 0)], dtype=np.int8)),
+        _packed("U4", 4, np.arange(16, dtype=np.uint8)),
+        _packed("I2", 2, np.array([0, 1, -2, -1], dtype=np.int8)),
+        _packed("U2", 2, np.arange(4, dtype=np.uint8)),
+        _packed("F4", 4, _FOUR_BIT_FLOATS),
+        # Listed with its true size, but its elements are not read.
         TensorType("F6_E2M3", 6, None),
         TensorType("F6_E3M2", 6, None),
     )
