@@ -240,8 +240,10 @@ class Assembly(QObject):
         self.inspect = InspectController(self.state, self.background, inspector, self)
         self.window.set_page("inspector", inspector)
         self.actions.join("inspect", self.inspect)
+        inspector.open_requested.connect(self.model.open_dialog)
         assert self.recipe is not None
-        self.recipe.preview_changed.connect(inspector.set_preview)
+        self.recipe.plan_changed.connect(inspector.set_plan)
+        inspector.set_plan(self.recipe.removals)
         self._done("inspector")
         self._later(self._open_history)
 

@@ -196,14 +196,22 @@ class InspectController(QObject):
     def _ask_removal(self) -> None:
         """Say how many weights of the layers on show the preview would take."""
         thresholds, cache = self._inspector.preview, self._cache
-        shown = [layer.name for _, layer in self._on_show()]
+        layers = self._on_show()
+        shown = [layer.name for _, layer in layers]
         if cache is None or not any(name in thresholds for name in shown):
             self._background.drop(PREVIEW_TOPIC)
             self._inspector.set_preview_text("")
             return
+        if removals := self._inspector.removals:
+            self._background.drop(PREVIEW_TOPIC)
+            going = [removals[name] for name in shown if name in removals]
+            weights = sum(layer.weights for _, layer in layers)
+            already = sum(one.already_zero for one in going)
+            self._tell_removal(sum(one.removed for one in going), already, weights)
+            return
         missing = [name for name in shown if name not in self._tables]
         if not missing:
-            self._tell_removal(shown)
+            self._count_removal(shown)
             return
         from studio.controllers.inspect_work import tables_of
 
@@ -214,7 +222,7 @@ class InspectController(QObject):
             if len(self._tables) > _TABLES_KEPT:
                 self._tables = {name: table for name, table in self._tables.items() if name in shown}
             self._tables |= found
-            self._tell_removal(shown)
+            self._count_removal(shown)
 
         self._background.ask(PREVIEW_TOPIC, work, done, self._failed)
 
@@ -225,15 +233,17 @@ class InspectController(QObject):
             return [(n, layer) for n, layer in layers if layer is heatmap.layer]
         return layers[:_TABLES_KEPT]
 
-    def _tell_removal(self, layers: list[str]) -> None:
+    def _count_removal(self, layers: list[str]) -> None:
         from studio.controllers.inspect_work import removal
 
         found = removal({name: self._tables[name] for name in layers}, self._inspector.preview)
-        about = "" if found.exact else "about "
-        already = f", {count(found.already_zero)} are zero already" if found.already_zero else ""
-        share = percent(found.removed / found.weights, 1) if found.weights else ""
+        self._tell_removal(found.removed, found.already_zero, found.weights, "" if found.exact else "about ")
+
+    def _tell_removal(self, removed: int, already_zero: int, weights: int, about: str = "") -> None:
+        already = f", {count(already_zero)} are zero already" if already_zero else ""
+        share = percent(removed / weights, 1) if weights else ""
         self._inspector.set_preview_text(
-            f"would remove {about}{count(found.removed)} of {count(found.weights)} weights ({share}{already})"
+            f"would remove {about}{count(removed)} of {count(weights)} weights ({share}{already})"
         )
 
     def _failed(self, problem: Problem) -> None:

@@ -20,6 +20,7 @@ from studio.controllers.recipe_view import (
     name_truthfully,
     preview_words,
     prune_step_to_preview,
+    removals_of,
     resolve_recipe,
 )
 from studio.jobs.background import Background
@@ -27,6 +28,7 @@ from studio.problem import Problem, problem_from
 from studio.state import AppState
 from studio.views.recipe_files import ask_recipe_to_open, ask_where_to_save
 from studio.views.recipe_panel import RecipePanel, RecipeShown
+from studio.views.removal import LayerRemoval
 
 
 class RecipeController(QObject):
@@ -34,6 +36,7 @@ class RecipeController(QObject):
 
     run_requested = Signal(object)  # RunRequest
     preview_changed = Signal(object)  # Mapping[str, float] of magnitude thresholds per layer, or None
+    plan_changed = Signal(object)  # Mapping[str, LayerRemoval]: the same with what the plan takes, or None
 
     def __init__(
         self,
@@ -54,6 +57,7 @@ class RecipeController(QObject):
         self._gesture = 0
         self._showing = self._stale = False
         self._plan: MagnitudePlan | None = None
+        self._removals: dict[str, LayerRemoval] | None = None
         self._preview = RecipePreview(background, self)
         self._preview.ready.connect(self._preview_ready)
         self._preview.failed.connect(self._preview_failed)
@@ -67,6 +71,11 @@ class RecipeController(QObject):
     def thresholds(self) -> dict[str, float] | None:
         """What `preview_changed` said last, for those who came later."""
         return self._plan.thresholds if self._plan is not None else None
+
+    @property
+    def removals(self) -> dict[str, LayerRemoval] | None:
+        """What `plan_changed` said last, for those who came later."""
+        return self._removals
 
     # -- commands ----------------------------------------------------------------------------------------------
 
@@ -342,17 +351,21 @@ class RecipeController(QObject):
     def _drop_preview(self) -> None:
         self._panel.show_preview("", "")
         if self._plan is not None:
-            self._plan = None
+            self._plan = self._removals = None
             self.preview_changed.emit(None)
+            self.plan_changed.emit(None)
 
     def _preview_ready(self, preview: Preview) -> None:
         model = self._state.model
         if model is None:
             return
         self._panel.show_preview(*preview_words(preview, self._state.recipe, model.description))
-        if self._plan is None or self._plan.thresholds != preview.plan.thresholds:
-            self._plan = preview.plan
+        before, self._plan = self._plan, preview.plan
+        if before is None or before.thresholds != preview.plan.thresholds:
             self.preview_changed.emit(preview.plan.thresholds)
+        if before is None or before != preview.plan:
+            self._removals = removals_of(preview)
+            self.plan_changed.emit(self._removals)
 
     def _preview_failed(self, problem: Problem) -> None:
         self._drop_preview()

@@ -10,6 +10,7 @@ from core.pruning.magnitudes import MagnitudePlan
 from core.recipe import Recipe, RecipeProblem, find_problems
 from core.steps import PruneSettings
 from studio.views.recipe_panel import MOST_SEED, RecipeShown
+from studio.views.removal import LayerRemoval
 from studio.views.step_list import StepRow
 
 _FLOAT_BYTES = 4
@@ -86,6 +87,15 @@ def prune_step_to_preview(recipe: Recipe, step: int | None) -> int | None:
     prunes = [index for index, settings in enumerate(recipe.steps) if isinstance(settings, PruneSettings)]
     before = [index for index in prunes if step is not None and index <= step]
     return before[-1] if before else prunes[0] if prunes else None
+
+
+def removals_of(preview: Preview) -> dict[str, LayerRemoval]:
+    """What the plan takes of each layer that loses weights."""
+    return {
+        layer.name: LayerRemoval(layer.threshold, layer.removed, preview.zeros[layer.name])
+        for layer in preview.plan.layers
+        if layer.threshold is not None and layer.removed
+    }
 
 
 def preview_words(preview: Preview, recipe: Recipe, model: ModelDescription) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QTabWidget, QVBoxLayout,
 from studio import theme
 from studio.views.elided import ElidedLabel
 from studio.views.notice import PanelNotice
+from studio.views.removal import LayerRemoval
 
 if TYPE_CHECKING:
     from studio.views.heatmap_view import HeatmapView
@@ -38,6 +39,7 @@ class Inspector(QWidget):
         self.histogram: HistogramView | None = None
         self.heatmap: HeatmapView | None = None
         self._preview: dict[str, float] = {}
+        self._removals: dict[str, LayerRemoval] = {}
         self._building = False
 
         self.heading = ElidedLabel()
@@ -127,11 +129,25 @@ class Inspector(QWidget):
 
         None, or a layer that is left out, means that nothing would go.
         """
-        preview = dict(thresholds or {})
-        if preview != self._preview:
-            self._preview = preview
-            if self.histogram is not None:
-                self.histogram.set_thresholds(preview)
+        self._set_preview(dict(thresholds or {}), {})
+
+    def set_plan(self, removals: Mapping[str, LayerRemoval] | None) -> None:
+        """As `set_preview`, with the plan's own counts: a threshold cannot tell which of equal magnitudes go."""
+        found = dict(removals or {})
+        self._set_preview({name: one.threshold for name, one in found.items()}, found)
+
+    @property
+    def removals(self) -> Mapping[str, LayerRemoval]:
+        """What the plan being previewed takes of each layer; empty where only thresholds are known."""
+        return self._removals
+
+    def _set_preview(self, preview: dict[str, float], removals: dict[str, LayerRemoval]) -> None:
+        if preview != self._preview or removals != self._removals:
+            self._removals = removals
+            if preview != self._preview:
+                self._preview = preview
+                if self.histogram is not None:
+                    self.histogram.set_thresholds(preview)
             self.preview_changed.emit(preview)
 
     def set_preview_text(self, text: str) -> None:
