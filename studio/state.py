@@ -14,6 +14,7 @@ class AppState(QObject):
     """
 
     model_changed = Signal(object)  # OpenedModel | None
+    comparison_changed = Signal(object)  # OpenedModel | None: the model that the open one is compared with
     layer_selection_changed = Signal(object)  # tuple[str, ...] of layer names
     task_changed = Signal(object)  # TaskSpec | None
     recipe_changed = Signal(object)  # Recipe
@@ -26,6 +27,7 @@ class AppState(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._model: OpenedModel | None = None
+        self._comparison: OpenedModel | None = None
         self._layers: tuple[str, ...] = ()
         self._task: TaskSpec | None = None
         self._recipe = Recipe()
@@ -48,6 +50,17 @@ class AppState(QObject):
         self.accuracy_changed.emit(None)
         first = model.description.layers[:1] if model is not None else ()
         self.set_layers(tuple(layer.name for layer in first))
+
+    @property
+    def comparison(self) -> OpenedModel | None:
+        """The model that the open one is compared with; it stays when another model is opened."""
+        return self._comparison
+
+    def set_comparison(self, model: OpenedModel | None) -> None:
+        """Compare the open model with another one, or with none."""
+        if model is not self._comparison:
+            self._comparison = model
+            self.comparison_changed.emit(model)
 
     @property
     def layers(self) -> tuple[str, ...]:

@@ -23,7 +23,13 @@ CIVIDIS = (
     "#00204d", "#002b68", "#05366e", "#2c416c", "#404d6b", "#51586c", "#60646f", "#6e6f73", "#7c7b78",
     "#8b8779", "#9b9477", "#aca174", "#bcaf6f", "#cebc67", "#e0cb5d", "#f2da4f", "#ffea46",
 )
+# Viridis (van der Walt and Smith 2015), likewise.
+VIRIDIS = (
+    "#440154", "#481769", "#472c7a", "#423f85", "#3b518b", "#33628d", "#2c718e", "#26818e", "#21908c",
+    "#1f9f88", "#27ad80", "#3dbc73", "#5cc862", "#81d34c", "#aadc31", "#d5e219", "#fde725",
+)
 # fmt: on
+SEQUENTIAL = {"cividis": CIVIDIS, "viridis": VIRIDIS}
 
 # Diverging from blue (negative) to orange (positive), with the two ends equally bright. The middle is the
 # opposite # of the background, because a weight of zero is a hole and must not look like a small weight.
@@ -40,6 +46,8 @@ class HeatmapColors:
 
     Attributes:
         zero_fraction, magnitude, signed: uint8 [256, 3], from the lowest to the highest value of each mode.
+        mask: likewise, from kept (one colour) to pruned (the background).
+        breaks: likewise, from groups that keep a pattern (the background, nearly) to groups that break it.
         hole: where all weights of a pixel are exactly zero: the background.
         going: where weights would go.
         invalid: where there is a weight that is NaN or infinite.
@@ -48,26 +56,45 @@ class HeatmapColors:
     zero_fraction: Table
     magnitude: Table
     signed: Table
+    mask: Table
+    breaks: Table
     hole: tuple[int, int, int]
     going: tuple[int, int, int]
     invalid: tuple[int, int, int]
 
     def table(self, mode: str) -> Table:
         """The table of a mode of heatmap."""
-        return {"sparsity": self.zero_fraction, "magnitude": self.magnitude, "signed": self.signed}[mode]
+        return {
+            "sparsity": self.zero_fraction,
+            "magnitude": self.magnitude,
+            "signed": self.signed,
+            "mask": self.mask,
+            "breaks": self.breaks,
+        }[mode]
 
 
-def heatmap_colors(*, dark: bool, hole: str, going: str, invalid: str) -> HeatmapColors:
-    """Colours for a dark or a light window; `hole`, `going` and `invalid` are `#rrggbb`.
+def heatmap_colors(
+    *,
+    dark: bool,
+    hole: str,
+    going: str,
+    invalid: str,
+    live: str = "#3d97ce",
+    breaks: str = "#d55e00",
+    sequential: str = "cividis",
+) -> HeatmapColors:
+    """Colours for a dark or a light window, as `#rrggbb`; `sequential` is one of `SEQUENTIAL`.
 
     The more zeros, the closer to the background. On a dark background the darkest fifth of the map is left
     out, so that a small weight is no hole.
     """
-    sequential = color_table(CIVIDIS, 0.22 if dark else 0.0, 1.0)
+    ramp = color_table(SEQUENTIAL[sequential], 0.22 if dark else 0.0, 1.0)
     return HeatmapColors(
-        zero_fraction=np.ascontiguousarray(sequential[::-1]) if dark else sequential,
-        magnitude=sequential,
+        zero_fraction=np.ascontiguousarray(ramp[::-1]) if dark else ramp,
+        magnitude=ramp,
         signed=color_table(DIVERGING_LIGHT_MIDDLE if dark else DIVERGING_DARK_MIDDLE),
+        mask=color_table((live, hole)),
+        breaks=color_table((hole, breaks)),
         hole=_rgb(hole),
         going=_rgb(going),
         invalid=_rgb(invalid),
@@ -100,17 +127,22 @@ def color_limit(tile: HeatmapTile) -> float:
     return math.ceil(limit / step * (1 - 1e-9)) * step
 
 
-def paint(tile: HeatmapTile, limit: float, colors: HeatmapColors) -> Pixels:
-    """uint32 [height, width] of 0xffRRGGBB: the tile with values from 0 (signed: −limit) to `limit`."""
+def paint(tile: HeatmapTile, limit: float, colors: HeatmapColors, table: str | None = None) -> Pixels:
+    """uint32 [height, width] of 0xffRRGGBB: the tile with values from 0 (signed: −limit) to `limit`.
+
+    `table` names the colours if not those of the tile's own mode; "breaks" has no holes.
+    """
     low = -limit if tile.mode == "signed" else 0.0
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         level = (tile.values - low) * ((LEVELS - 1) / (limit - low))
     np.nan_to_num(level, copy=False, nan=0.0, posinf=LEVELS - 1, neginf=0.0)
     np.clip(np.rint(level), 0, LEVELS - 1, out=level)
-    table = colors.table(tile.mode).astype(np.uint32)
-    packed = _packed(table[:, 0], table[:, 1], table[:, 2])
+    name = table or tile.mode
+    channels = colors.table(name).astype(np.uint32)
+    packed = _packed(channels[:, 0], channels[:, 1], channels[:, 2])
     pixels = packed[level.astype(np.intp)]
-    pixels[tile.zeros >= 1] = _packed_color(colors.hole)
+    if name != "breaks":
+        pixels[tile.zeros >= 1] = _packed_color(colors.hole)
     if tile.going is not None:
         pixels = _blend(pixels, colors.going, tile.going * GOING_STRENGTH)
     if tile.invalid is not None:

@@ -80,6 +80,7 @@ def heatmap(
     max_width: int,
     mode: HeatmapMode = "sparsity",
     *,
+    cell: tuple[int, int] = (1, 1),
     threshold: float | None = None,
     preview: bool = False,
     check: Check | None = None,
@@ -93,12 +94,13 @@ def heatmap(
     Args:
         matrix: [m, n], any real dtype; complex ones are shown by magnitude.
         rows, columns: (start, stop), cut to the matrix.
+        cell: height and width of what is never divided, such as a kernel: a pixel stands for whole cells.
         threshold: also tell where 0 < |w| <= threshold, which magnitude pruning would take.
         preview: look at one weight of every pixel only, which is fast at any size.
         check: called between bands of rows; may raise to give up.
     """
-    block_rows, (top, bottom) = _blocks(rows, matrix.shape[0], max_height)
-    block_columns, (left, right) = _blocks(columns, matrix.shape[1], max_width)
+    block_rows, (top, bottom) = blocks(rows, matrix.shape[0], max_height, cell[0])
+    block_columns, (left, right) = blocks(columns, matrix.shape[1], max_width, cell[1])
     part = matrix[top:bottom, left:right]
     if part.dtype.kind == "c":
         part = np.abs(part)
@@ -174,11 +176,12 @@ class _Picture:
         return np.where(finite, band, band.dtype.type(0)), finite_weights
 
 
-def _blocks(wanted: tuple[int, int], size: int, pixels: int) -> tuple[int, tuple[int, int]]:
-    """How many weights one pixel spans along an axis, and what the picture covers: whole pixels."""
+def blocks(wanted: tuple[int, int], size: int, pixels: int, cell: int = 1) -> tuple[int, tuple[int, int]]:
+    """How many weights one pixel spans along an axis (whole cells), and what the picture covers: whole pixels."""
     start = min(max(0, wanted[0]), max(0, size - 1))
     stop = max(start + min(1, size), min(size, wanted[1]))
     block = max(1, -(-(stop - start) // max(1, pixels)))
+    block = -(-block // cell) * cell
     return block, (start // block * block, min(size, -(-stop // block) * block))
 
 
