@@ -180,7 +180,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
     A("show-heatmap", "Heat&map", "Show the sparsity heatmap of the selected layer.",
       "inspect.show_heatmap", "View", 2, "Ctrl+Shift+2"),
     A("theme-system", "Theme like the &system", "Follow the desktop between light and dark.",
-      "preferences.theme_system", "View", 4, icon="theme", checked=_in_theme("system")),
+      "preferences.theme_system", "View", 4, checked=_in_theme("system")),
     A("theme-light", "&Light theme", "Dark text on light ground.",
       "preferences.theme_light", "View", 4, checked=_in_theme("light")),
     A("theme-dark", "&Dark theme", "Light text on dark ground.",
@@ -225,7 +225,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
     A("stop", "&Stop and keep the best", "End the selected job early and keep its best state so far.",
       "jobs.stop_selected", "Job", 2, "Ctrl+.", "stop", job_under_way),
     A("cancel", "&Cancel", "Give the selected job up; nothing of it is kept.",
-      "jobs.cancel_selected", "Job", 2, "Ctrl+Shift+.", "cancel", job_under_way),
+      "jobs.cancel_selected", "Job", 2, "Ctrl+Alt+C", "cancel", job_under_way),
     A("dismiss-jobs", "&Tidy up", "Take the jobs that have ended off the list; the history keeps them.",
       "jobs.dismiss_ended", "Job", 3, "", "", job_ended),
 

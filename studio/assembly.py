@@ -31,7 +31,7 @@ from studio.jobs.background import Background, Ticket
 from studio.jobs.mailbox import Mailbox
 from studio.main_window import MainWindow
 from studio.problem import Problem
-from studio.settings import INTERRUPTED, Settings
+from studio.settings import DATABASE, INTERRUPTED, Settings
 from studio.state import AppState
 from studio.views.export_page import ExportPage
 from studio.views.history_placeholder import HistoryPlaceholder
@@ -192,6 +192,7 @@ class Assembly(QObject):
         window.welcome.open_recent.connect(self.model.open_text)
         window.welcome.prune.connect(self.flow.prune_this_model)
         self._history_placeholder.notice.retry.connect(self._open_history)
+        self._history_placeholder.other_chosen.connect(self._use_database)
 
     # -- the parts, one after the other ------------------------------------------------------------------------
 
@@ -246,10 +247,10 @@ class Assembly(QObject):
         inspector.set_plan(self.recipe.removals)
         self._done("inspector")
         self._later(self._open_history)
+        self._later(self.menus.fill)
 
     def _open_history(self) -> None:
-        self._history_placeholder.notice.clear()
-        self._history_placeholder.notice.show_busy()
+        self._history_placeholder.show_opening()
         where = self._database or self.settings.database
 
         def work(_: Ticket) -> "HistoryStore":
@@ -259,7 +260,11 @@ class Assembly(QObject):
             return open_history(where)
 
         self.background.ask("history", work, self._history_opened, self._history_failed)
-        self._later(self.menus.fill)
+
+    def _use_database(self, path: object) -> None:
+        self._database = str(path)
+        self.settings.set(DATABASE, self._database)
+        self._open_history()
 
     def _history_opened(self, store: "HistoryStore") -> None:
         from core.history.writer import HistoryWriter
@@ -295,7 +300,7 @@ class Assembly(QObject):
         self._load_torch()
 
     def _history_failed(self, problem: Problem) -> None:
-        self._history_placeholder.notice.show_problem(problem, retry=True)
+        self._history_placeholder.show_problem(problem)
         self.runs.set_unavailable(problem)
         self.state.problem.emit(problem)
         self._done("history")

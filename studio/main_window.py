@@ -132,6 +132,19 @@ class MainWindow(QMainWindow):
         """Show that page in the middle."""
         self.pages.setCurrentIndex(PAGES.index(name))
 
+    def focus_page(self) -> None:
+        """Put the keyboard on the first control of the page in the middle."""
+        page = self.pages.currentWidget()
+        if page is not None:
+            for widget in page.findChildren(QWidget):
+                if (
+                    widget.isVisible()
+                    and widget.isEnabled()
+                    and widget.focusPolicy() & Qt.FocusPolicy.TabFocus
+                ):
+                    widget.setFocus()
+                    return
+
     # -- layout ------------------------------------------------------------------------------------------------
 
     def layout_state(self) -> QByteArray:
@@ -155,7 +168,7 @@ class MainWindow(QMainWindow):
         width = self.width()
         self.resizeDocks(
             [self._docks["layers"], self._docks["recipe"]],
-            [min(max(250, width // 4), 420), min(max(270, width // 4), 420)],
+            [min(max(256, width // 4), 560), min(max(270, width // 4), 440)],
             Qt.Orientation.Horizontal,
         )
         self.resizeDocks([self._docks["jobs"]], [JOBS_HEIGHT_IDLE], Qt.Orientation.Vertical)

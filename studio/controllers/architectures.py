@@ -15,7 +15,8 @@ class NetworkChoice:
     text: str
     name: str
     title: str
-    summary: str
+    parameters: str
+    input_size: str
 
 
 def network_choices(family: str) -> list[NetworkChoice]:
@@ -28,8 +29,7 @@ def _choice(text: str) -> NetworkChoice:
     signature = signature_of(text)
     parameters = sum(prod(shape) for name, shape in signature.tensors.items() if is_parameter(name))
     shape = " × ".join(str(size) for size in signature.input_shape)
-    summary = f"{short_count(parameters)} parameters · {shape}"
-    return NetworkChoice(text, text.partition(":")[2], signature.title, summary)
+    return NetworkChoice(text, text.partition(":")[2], signature.title, short_count(parameters), shape)
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

@@ -52,7 +52,7 @@ class MenusController(QObject):
     def fill(self) -> None:
         """List the built-in networks and the presets (reads the shipped signatures)."""
         for choice in network_choices("zoo"):
-            words = f"{choice.title}: {choice.summary}, freshly initialised."
+            words = f"{choice.parameters} parameters, input {choice.input_size}, freshly initialised."
             self._add(self._window.builtin_menu, choice.title, choice.text, words).triggered.connect(
                 self._open
             )

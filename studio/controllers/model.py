@@ -129,7 +129,9 @@ class ModelController(QObject):
         """Show the searchable list of torchvision's models."""
         from studio.controllers.architectures import network_choices
 
-        names = [(choice.name, choice.summary) for choice in network_choices("torchvision")]
+        names = [
+            (choice.name, choice.parameters, choice.input_size) for choice in network_choices("torchvision")
+        ]
         dialog = ArchitectureDialog(names, self._window)
         dialog.chosen.connect(self._open_torchvision)
         dialog.open()

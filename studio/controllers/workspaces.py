@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from PySide6.QtCore import QByteArray, QObject, Signal
+from PySide6.QtWidgets import QApplication
 
 from studio.settings import GEOMETRY, LAYOUTS, Settings, from_text, to_text
 
@@ -16,6 +17,7 @@ class LayoutWindow(Protocol):
     def restore_layout(self, state: QByteArray) -> bool: ...
     def default_layout(self, workspace: str) -> None: ...
     def show_page(self, name: str) -> None: ...
+    def focus_page(self) -> None: ...
     def saveGeometry(self) -> QByteArray: ...
     def restoreGeometry(self, geometry: QByteArray) -> bool: ...
     def setUpdatesEnabled(self, enabled: bool) -> None: ...
@@ -99,6 +101,7 @@ class WorkspacesController(QObject):
 
     def _arrange(self, name: str) -> None:
         self._current = name
+        focused = QApplication.focusWidget()
         self._window.setUpdatesEnabled(False)
         try:
             kept = self._settings.get(LAYOUTS).get(name)
@@ -107,4 +110,9 @@ class WorkspacesController(QObject):
             self._window.show_page(PAGES[name])
         finally:
             self._window.setUpdatesEnabled(True)
+        # Docks are closed and opened on the way, and the keyboard with them.
+        if focused is not None and focused.isVisible():
+            focused.setFocus()
+        elif focused is not None:
+            self._window.focus_page()
         self.changed.emit(name)

@@ -11,9 +11,9 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QLineEdit,
-    QListWidget,
-    QListWidgetItem,
     QRadioButton,
+    QTreeWidget,
+    QTreeWidgetItem,
     QVBoxLayout,
     QWidget,
 )
@@ -25,12 +25,12 @@ class ArchitectureDialog(QDialog):
     """A searchable list of names, and the choice of weights.
 
     Args:
-        names: name and a short description (parameters, input size) of each architecture.
+        names: name, parameters and input size of each architecture, as text.
     """
 
     chosen = Signal(object, object)  # name: str, weights: str | None
 
-    def __init__(self, names: Sequence[tuple[str, str]], parent: QWidget | None = None) -> None:
+    def __init__(self, names: Sequence[tuple[str, str, str]], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("architectureDialog")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -45,12 +45,18 @@ class ArchitectureDialog(QDialog):
         self._search.setClearButtonEnabled(True)
         self._search.textChanged.connect(self._filter)
         self._search.installEventFilter(self)
-        self._list = QListWidget()
+        self._list = QTreeWidget()
         self._list.setObjectName("architectureList")
         self._list.setAccessibleName("torchvision models")
-        self._list.setUniformItemSizes(True)
+        self._list.setRootIsDecorated(False)
+        self._list.setUniformRowHeights(True)
+        self._list.setAllColumnsShowFocus(True)
+        self._list.setHeaderLabels(["Model", "Parameters", "Input"])
+        self._list.setColumnWidth(0, 200)
+        self._list.setColumnWidth(1, 90)
+        self._list.headerItem().setTextAlignment(1, Qt.AlignmentFlag.AlignRight)
         self._list.itemActivated.connect(self._accept)
-        self._list.currentRowChanged.connect(self._update)
+        self._list.currentItemChanged.connect(self._update)
         self._published = QRadioButton("Published weights (downloaded once)")
         self._published.setObjectName("architecturePublished")
         self._published.setToolTip(
@@ -97,13 +103,12 @@ class ArchitectureDialog(QDialog):
 
     def _filter(self, text: str) -> None:
         self._list.clear()
-        for index in fuzzy.rank(text, [name for name, _ in self._names]):
-            name, description = self._names[index]
-            item = QListWidgetItem(f"{name}    {description}" if description else name)
-            item.setData(Qt.ItemDataRole.UserRole, name)
-            self._list.addItem(item)
-        if self._list.count():
-            self._list.setCurrentRow(0)
+        for index in fuzzy.rank(text, [name for name, _, _ in self._names]):
+            item = QTreeWidgetItem(list(self._names[index]))
+            item.setTextAlignment(1, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            self._list.addTopLevelItem(item)
+        if self._list.topLevelItemCount():
+            self._list.setCurrentItem(self._list.topLevelItem(0))
         self._update()
 
     def _update(self) -> None:
@@ -112,6 +117,6 @@ class ArchitectureDialog(QDialog):
     def _accept(self) -> None:
         item = self._list.currentItem()
         if item is not None:
-            name = str(item.data(Qt.ItemDataRole.UserRole))
+            name = item.text(0)
             self.accept()
             self.chosen.emit(name, "DEFAULT" if self._published.isChecked() else None)

@@ -60,6 +60,7 @@ class PreferencesDialog(QDialog):
         reset = buttons.addButton("Reset all", QDialogButtonBox.ButtonRole.ResetRole)
         reset.setObjectName("preferencesReset")
         reset.setToolTip("Put every preference, hint and layout back to its default.")
+        reset.setAutoDefault(False)
         reset.clicked.connect(self.reset_wanted)
         buttons.rejected.connect(self.close)
         layout = QVBoxLayout(self)

@@ -112,6 +112,7 @@ class ImageFolderDialog(QDialog):
         browse = QPushButton("Browse…")
         browse.setObjectName("folderBrowse")
         browse.setToolTip("Choose the folder.")
+        browse.setAutoDefault(False)
         browse.clicked.connect(self._browse)
         self._size = _field(
             "folderSize",
@@ -138,6 +139,7 @@ class ImageFolderDialog(QDialog):
         imagenet = QPushButton("ImageNet's values")
         imagenet.setObjectName("folderImagenet")
         imagenet.setToolTip("Mean and standard deviation that torchvision's published weights expect.")
+        imagenet.setAutoDefault(False)
         imagenet.clicked.connect(self._use_imagenet)
         self._all = QCheckBox("Judge on all images")
         self._all.setObjectName("folderAll")
@@ -168,7 +170,9 @@ class ImageFolderDialog(QDialog):
         form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
         form.setHorizontalSpacing(2 * theme.SPACE)
         form.setVerticalSpacing(theme.SPACE)
-        form.addRow("&Folder", folder)
+        caption = QLabel("&Folder")
+        caption.setBuddy(self._folder)
+        form.addRow(caption, folder)
         form.addRow("Image &size", self._size)
         form.addRow("&Mean", self._mean)
         form.addRow("Standard &deviation", self._std)

@@ -66,6 +66,20 @@ def test_each_workspace_opens_its_docks_and_page(window: MainWindow, settings: S
         assert PAGES[name] == page
 
 
+def test_the_keyboard_stays_where_it_was_when_the_workspace_changes(
+    qtbot: QtBot, window: MainWindow, settings: Settings
+) -> None:
+    field, other = QLineEdit(), QLineEdit()
+    window.set_dock("layers", field)
+    window.set_page("history", other)
+    workspaces = WorkspacesController(settings, window)
+    workspaces.start()
+    field.setFocus()
+    qtbot.waitUntil(field.hasFocus)
+    workspaces.compress()
+    assert field.hasFocus()
+
+
 def test_places_of_docks_are_kept_per_workspace_and_over_a_restart(
     qtbot: QtBot, window: MainWindow, settings: Settings
 ) -> None:
