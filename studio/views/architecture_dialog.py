@@ -54,7 +54,9 @@ class ArchitectureDialog(QDialog):
         self._list.setHeaderLabels(["Model", "Parameters", "Input"])
         self._list.setColumnWidth(0, 200)
         self._list.setColumnWidth(1, 90)
-        self._list.headerItem().setTextAlignment(1, Qt.AlignmentFlag.AlignRight)
+        self._list.headerItem().setTextAlignment(
+            1, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        )
         self._list.itemActivated.connect(self._accept)
         self._list.currentItemChanged.connect(self._update)
         self._published = QRadioButton("Published weights (downloaded once)")

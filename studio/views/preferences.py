@@ -95,6 +95,8 @@ class PreferencesDialog(QDialog):
             spin.setRange(0, 1024)
             spin.setSpecialValueText("all cores")
             spin.setValue(value)
+            # Qt pads only the frame of a spin box.
+            spin.lineEdit().setTextMargins(4, 0, 4, 0)
             spin.valueChanged.connect(lambda number: self.changed.emit(preference, number))
             return spin
         edit = QLineEdit(value)
