@@ -38,8 +38,10 @@ from core.models.layers import weight_positions
 from core.models.opening import LoadedModel, load_module
 from core.recipe import check_recipe, save_recipe
 from core.registry import definition_of
+from core.repetition import write_out
 from core.request import RunRequest
 from core.run_state import RunState
+from core.steps import StepSettings
 from core.training.checkpoint import FILE_NAME as CHECKPOINT
 from core.training.checkpoint import load_checkpoint
 
@@ -135,25 +137,23 @@ class _Run:
         self.context.advance(0.0, shown)
 
     def _plan(self, state: RunState, done: float) -> None:
-        steps = self.request.recipe.steps
+        steps = write_out(self.request.recipe.steps)
         judging = len(self._judged(state) or ())
-        total = judging * (2 if steps else 1) + sum(
-            definition_of(settings).load_work()(settings, state) for settings in steps
-        )
+        total = judging * (2 if steps else 1) + sum(_work(planned.settings, state) for planned in steps)
         self.context.plan_work(max(total, 1.0), done)
 
     def _steps(self, state: RunState) -> None:
-        steps = self.request.recipe.steps
+        steps = write_out(self.request.recipe.steps)
         for index in range(state.step, len(steps)):
-            settings = steps[index]
+            settings = steps[index].settings
             state.step = index
             if self.context.stop_requested:
-                self.context.skip(definition_of(settings).load_work()(settings, state))
+                self.context.skip(_work(settings, state))
                 continue
             self.context.checkpoint()
             if state.half_done is None:
                 state.save(self.context)
-            self.context.emit(StepStarted(self.context.run_id, index, len(steps), settings.title))
+            self.context.emit(StepStarted(self.context.run_id, index, len(steps), steps[index].title))
             definition_of(settings).load()(settings, state, self.context)
 
     def _finish(self, state: RunState) -> None:
@@ -229,6 +229,10 @@ class _Run:
         self.context.emit(
             ArtifactWritten(self.context.run_id, kind, str(path), path.stat().st_size, sha256_of(path))
         )
+
+
+def _work(settings: StepSettings, state: RunState) -> float:
+    return definition_of(settings).load_work()(settings, state)
 
 
 def _fitted(loaded: LoadedModel, task: Task) -> ModelDescription:

@@ -16,7 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationErr
 from core.errors import StudioError
 from core.files import read_text, write_text
 from core.registry import STEP_KINDS
-from core.steps import PruneSettings, StepSettings
+from core.repetition import length_problem
+from core.steps import StepSettings
 
 FORMAT: Final = "compression-studio-recipe"
 VERSION: Final = 1
@@ -197,16 +198,18 @@ def find_problems(recipe: Recipe, layer_names: Iterable[str]) -> tuple[RecipePro
     names = list(layer_names)
     if not recipe.steps:
         return (RecipeProblem(None, None, "has no steps: add one, for example Prune"),)
-    problems = []
+    problems: list[RecipeProblem] = []
     for index, settings in enumerate(recipe.steps):
-        if not isinstance(settings, PruneSettings):
-            continue
-        for field, patterns in (("overrides", settings.overrides), ("exclude", settings.exclude)):
-            for pattern in patterns:
+        if (wrong := length_problem(recipe.steps, index)) is not None:
+            # What comes later cannot be judged where the steps before it are not known.
+            return (*problems, RecipeProblem(index, *wrong))
+        for field in ("overrides", "exclude"):
+            for pattern in getattr(settings, field, ()):
                 if not any(matches(name, pattern) for name in names):
                     text = f"the model has no prunable layer “{pattern}”{_did_you_mean(pattern, names)}"
                     problems.append(RecipeProblem(index, field, text))
-        if all(any(matches(name, pattern) for pattern in settings.exclude) for name in names):
+        excluded: tuple[str, ...] = getattr(settings, "exclude", ())
+        if excluded and all(any(matches(name, pattern) for pattern in excluded) for name in names):
             problems.append(RecipeProblem(index, "exclude", "leaves no layer to prune; remove an entry"))
     return tuple(problems)
 

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from core.steps import FineTuneSettings, PruneSettings, StepSettings
+from core.steps_flow import GradualSettings, RepeatSettings, RewindSettings
 
 if TYPE_CHECKING:
     from core.job import JobContext
@@ -25,13 +26,14 @@ class StepDefinition:
 
     Attributes:
         settings: the settings class; its `step` literal names the kind in recipes.
-        function: "module:name" of `(settings, state, context) -> None`, which changes `state` in place.
+        function: "module:name" of `(settings, state, context) -> None`, which changes `state` in place; None for what
+            is written out as other steps before a recipe runs (`core.repetition`).
         work: "module:name" of `(settings, state) -> float`, the step's cost in forward passes of one example.
     """
 
     settings: type[StepSettings]
-    function: str
-    work: str
+    function: str | None
+    work: str | None
 
     @property
     def kind(self) -> str:
@@ -40,11 +42,13 @@ class StepDefinition:
 
     def load(self) -> "StepFunction":
         """The function that carries the step out (imports torch)."""
+        assert self.function is not None, "repetitions are written out, not carried out"
         function: StepFunction = _load(self.function)
         return function
 
     def load_work(self) -> "WorkFunction":
         """The function that estimates the step's work (imports torch)."""
+        assert self.work is not None, "repetitions are written out, not carried out"
         function: WorkFunction = _load(self.work)
         return function
 
@@ -52,6 +56,9 @@ class StepDefinition:
 STEPS: tuple[StepDefinition, ...] = (
     StepDefinition(PruneSettings, "core.pruning.step:prune", "core.pruning.step:prune_work"),
     StepDefinition(FineTuneSettings, "core.training.step:fine_tune", "core.training.step:fine_tune_work"),
+    StepDefinition(GradualSettings, "core.training.step:fine_tune", "core.training.step:fine_tune_work"),
+    StepDefinition(RewindSettings, "core.pruning.rewind:rewind", "core.pruning.rewind:rewind_work"),
+    StepDefinition(RepeatSettings, None, None),
 )
 
 STEP_KINDS: dict[str, StepDefinition] = {definition.kind: definition for definition in STEPS}

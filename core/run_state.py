@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from core.data.task import Task
 from core.errors import StudioError
@@ -11,7 +11,10 @@ from core.job import JobContext
 from core.measurement.records import Measurement
 from core.models.description import ModelDescription
 from core.pruning.masks import Masks
+from core.recipe import recipe_from_json
+from core.repetition import PlannedStep, write_out
 from core.request import RunRequest
+from core.steps_flow import RewindSettings
 from core.training.checkpoint import RunCheckpoint, TrainingProgress, save_checkpoint
 
 
@@ -22,10 +25,13 @@ class RunState:
     Attributes:
         module: on `device`, float32.
         masks: which weights live; steps that train hold the others at exactly zero.
-        step: index of the step under way.
+        step: index of the step under way, once repetitions are written out.
         iteration: parameter updates so far, over all steps.
         before: the measurement of the source.
         half_done: where an interrupted training step stood, only while a resumed run has not yet taken it up.
+        initial: the weights with which the run began; empty unless a step of the recipe goes back to them.
+        early: weights after as many updates as some step of the recipe goes back to, by that number.
+        masks_before_shuffle: what a later step may restore.
     """
 
     request: RunRequest
@@ -38,6 +44,27 @@ class RunState:
     iteration: int = 0
     half_done: TrainingProgress | None = None
     before: Measurement | None = None
+    initial: dict[str, Tensor] = field(default_factory=dict)
+    early: dict[int, dict[str, Tensor]] = field(default_factory=dict)
+    masks_before_shuffle: Masks | None = None
+
+    def __post_init__(self) -> None:
+        rewinds = [step for step in self.request.recipe.steps if isinstance(step, RewindSettings)]
+        self._early_wanted = {step.iteration for step in rewinds if step.to == "iteration"}
+        if any(step.to == "initial" for step in rewinds):
+            self.initial = copied_tensors(self.module)
+        self.keep_early()
+
+    @property
+    def place(self) -> str:
+        """Where the run is in its recipe, in words: `Step 2 (round 3)`."""
+        steps: tuple[PlannedStep, ...] = write_out(self.request.recipe.steps)
+        return steps[self.step].place if self.step < len(steps) else f"Step {self.step + 1}"
+
+    def keep_early(self) -> None:
+        """Remember the present weights if a later step goes back to this very iteration; call it after each update."""
+        if self.iteration in self._early_wanted and self.iteration not in self.early:
+            self.early[self.iteration] = copied_tensors(self.module)
 
     def require_task(self) -> Task:
         """The task.
@@ -47,7 +74,7 @@ class RunState:
         """
         if self.task is None:
             raise StudioError(
-                f"Step {self.step + 1} of the recipe needs data: choose a task, such as “digits” or an image folder."
+                f"{self.place} of the recipe needs data: choose a task, such as “digits” or an image folder."
             )
         return self.task
 
@@ -73,6 +100,10 @@ class RunState:
                 recipe=self.request.recipe.to_json(),
                 source_sha256=self.description.sha256,
                 before=self.before,
+                early=self.early,
+                masks_before_shuffle=None
+                if self.masks_before_shuffle is None
+                else self.masks_before_shuffle.tensors(),
             ),
             context.folder,
         )
@@ -83,7 +114,8 @@ class RunState:
         Raises:
             StudioError: if it belongs to another recipe or to a source that has changed since.
         """
-        if checkpoint.recipe != self.request.recipe.to_json():
+        # Compared as recipes: an older version may have written fewer fields of the same meaning.
+        if recipe_from_json(checkpoint.recipe, "The checkpoint") != self.request.recipe:
             raise StudioError(
                 "The run cannot be resumed: its checkpoint belongs to another recipe. Start it anew."
             )
@@ -95,8 +127,22 @@ class RunState:
         with torch.no_grad():
             for name, tensor in self.module.state_dict().items():
                 tensor.copy_(checkpoint.tensors[name])
-        self.masks = Masks({name: mask.to(self.device) for name, mask in checkpoint.masks.items()})
+        self.masks = self._masks(checkpoint.masks)
         self.step = checkpoint.step
         self.iteration = checkpoint.iteration
         self.half_done = checkpoint.progress
         self.before = checkpoint.before
+        self.early = {
+            iteration: {name: tensor.to(self.device) for name, tensor in tensors.items()}
+            for iteration, tensors in checkpoint.early.items()
+        }
+        aside = checkpoint.masks_before_shuffle
+        self.masks_before_shuffle = None if aside is None else self._masks(aside)
+
+    def _masks(self, tensors: dict[str, Tensor]) -> Masks:
+        return Masks({name: mask.to(self.device) for name, mask in tensors.items()})
+
+
+def copied_tensors(module: nn.Module) -> dict[str, Tensor]:
+    """The module's parameters and buffers by name, as they are now."""
+    return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}

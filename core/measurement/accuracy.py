@@ -1,16 +1,17 @@
 """Accuracy on a held-out split, with the interval that its number of examples allows."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from core.data.batches import evaluation_batches
 from core.data.split import Split
 from core.errors import StudioError
 from core.measurement.records import Accuracy
+from core.training.losses import cross_entropy_sum
 
 Z_95 = 1.959963984540054
 """The 97.5 % quantile of the standard normal distribution."""
@@ -20,7 +21,7 @@ EVALUATION_BATCH = 256
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Counts on one split; `loss` is the mean cross-entropy over all examples."""
+    """Counts on one split; `loss` is the mean over all examples (cross-entropy unless another was asked for)."""
 
     correct: int
     count: int
@@ -33,27 +34,46 @@ def evaluate(
     device: torch.device,
     on_batch: Callable[[int], None] | None = None,
     batch_size: int = EVALUATION_BATCH,
+    summed_loss: Callable[[Tensor, Tensor], Tensor] = cross_entropy_sum,
 ) -> Evaluation:
-    """Top-1 hits and mean cross-entropy of `module` on `split`; leaves the module in evaluation mode.
+    """Top-1 hits and mean loss of `module` on `split`; leaves the module in evaluation mode.
 
-    `on_batch` is called with the number of examples after each batch and may raise to give up.
+    `on_batch` is called with the number of examples after each batch and may raise to give up; `summed_loss` maps
+    outputs and labels to the sum over the batch.
 
     Raises:
         StudioError: if the split is empty or has labels beyond the model's outputs.
     """
     if len(split) == 0:
         raise StudioError(f"The {split.name} split is empty: there is nothing to measure accuracy on.")
+
+    def batches() -> Iterator[tuple[Tensor, Tensor]]:
+        for inputs, labels in evaluation_batches(split, batch_size, device):
+            yield inputs, labels
+            if on_batch is not None:
+                on_batch(labels.shape[0])
+
+    return evaluate_batches(module, batches(), device, summed_loss)
+
+
+def evaluate_batches(
+    module: nn.Module,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    device: torch.device,
+    summed_loss: Callable[[Tensor, Tensor], Tensor] = cross_entropy_sum,
+) -> Evaluation:
+    """As `evaluate`, on any batches (at least one example) that lie on `device`."""
     module.eval()
     correct = torch.zeros((), dtype=torch.int64, device=device)
     loss = torch.zeros((), dtype=torch.float64, device=device)
+    examples = 0
     with torch.inference_mode():
-        for inputs, labels in evaluation_batches(split, batch_size, device):
+        for inputs, labels in batches:
             logits = module(inputs)
-            loss += nn.functional.cross_entropy(logits, labels, reduction="sum")
+            loss += summed_loss(logits, labels)
             correct += (logits.argmax(1) == labels).sum()
-            if on_batch is not None:
-                on_batch(labels.shape[0])
-    return Evaluation(int(correct), len(split), float(loss) / len(split))
+            examples += labels.shape[0]
+    return Evaluation(int(correct), examples, float(loss) / examples)
 
 
 def wilson_interval(correct: int, count: int, z: float = Z_95) -> tuple[float, float]:

@@ -10,6 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -39,11 +40,13 @@ class LayerBudget:
     Attributes:
         ranked: "scope": ranked together with the others; "alone": by itself; "excluded": left alone.
         sparsity: fraction of the layer's (or, in a global scope, of all ranked layers') weights that goes.
+        remaining: the sparsity counts from the weights that are not zero yet.
     """
 
     name: str
     ranked: Literal["scope", "alone", "excluded"]
     sparsity: float
+    remaining: bool = False
 
 
 @dataclass(frozen=True)
@@ -137,18 +140,41 @@ def layer_budgets(settings: PruneSettings, names: Iterable[str]) -> tuple[LayerB
     """Sort layers into ranked together, alone and excluded.
 
     An exclusion beats everything. Of the own sparsities, an exact name beats a pattern and a later entry
-    beats an earlier one.
+    beats an earlier one. Erdős–Rényi-kernel budgets begin as those of a global scope; `erk_budgets` shares them out.
     """
+    remaining = settings.of == "remaining"
     budgets = []
     for name in names:
         if any(matches(name, pattern) for pattern in settings.exclude):
             budgets.append(LayerBudget(name, "excluded", 0.0))
         elif (own := _own_sparsity(name, settings.overrides)) is not None:
-            budgets.append(LayerBudget(name, "alone", own))
+            budgets.append(LayerBudget(name, "alone", own, remaining))
         else:
-            ranked: Literal["scope", "alone"] = "scope" if settings.scope == "global" else "alone"
-            budgets.append(LayerBudget(name, ranked, settings.sparsity))
+            ranked: Literal["scope", "alone"] = "scope" if settings.scope in ("global", "erk") else "alone"
+            budgets.append(LayerBudget(name, ranked, settings.sparsity, remaining))
     return tuple(budgets)
+
+
+def erk_densities(shapes: Mapping[str, tuple[int, ...]], density: float) -> dict[str, float]:
+    """The fraction of each layer's weights that stays by the Erdős–Rényi-kernel rule (Evci et al. 2020, section 3).
+
+    A layer's density is proportional to the sum of its shape over the product of its shape (n_in + n_out + width +
+    height over their product); layers that would come above 1 stay dense and the others share what is left, so that
+    `density` holds over all layers together.
+    """
+    raw = {name: sum(shape) / max(1, prod(shape)) for name, shape in shapes.items()}
+    sizes = {name: prod(shape) for name, shape in shapes.items()}
+    wanted = density * sum(sizes.values())
+    dense: set[str] = set()
+    while len(dense) < len(shapes):
+        sparse = [name for name in shapes if name not in dense]
+        left = wanted - sum(sizes[name] for name in dense)
+        factor = max(0.0, left) / sum(raw[name] * sizes[name] for name in sparse)
+        if all(factor * raw[name] <= 1 for name in sparse):
+            return {name: 1.0 if name in dense else factor * raw[name] for name in shapes}
+        densest = max(raw[name] for name in sparse)
+        dense |= {name for name in sparse if raw[name] == densest}
+    return dict.fromkeys(shapes, 1.0)
 
 
 def removal_count(sparsity: float, weights: int) -> int:
@@ -157,18 +183,22 @@ def removal_count(sparsity: float, weights: int) -> int:
 
 
 def plan_magnitude(
-    settings: PruneSettings, layers: Sequence[tuple[str, Array]], check: Callable[[], None] | None = None
+    settings: PruneSettings,
+    layers: Sequence[tuple[str, Array]],
+    check: Callable[[], None] | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
 ) -> MagnitudePlan:
     """What `settings` removes from `layers` (name and weights of any shape, in the order of the model).
 
     Weights that are not float32 are judged as float32, the precision in which the engine works. `check` is
-    called now and then and may raise to give up.
+    called now and then and may raise to give up. `shapes` are those by which budgets are shared out, where they are
+    not the arrays' own.
 
     Raises:
         StudioError: naming the first layer to be ranked whose weights hold NaN.
     """
     weights = dict(layers)
-    return MagnitudeIndex([name for name, _ in layers], weights.__getitem__).plan(settings, check)
+    return MagnitudeIndex([name for name, _ in layers], weights.__getitem__, shapes).plan(settings, check)
 
 
 def mask_of(weights: Array, plan: MagnitudePlan, name: str) -> NDArray[np.bool_]:
@@ -202,13 +232,20 @@ class MagnitudeIndex:
     Args:
         names: of the prunable layers in the order of the model.
         read: gives a layer's weights; called again for every new bucket, one layer in memory at a time.
+        shapes: by which Erdős–Rényi-kernel budgets are shared out; those of the weights where not given.
 
     Safe to call from several threads; one plans at a time.
     """
 
-    def __init__(self, names: Sequence[str], read: Callable[[str], Array]) -> None:
+    def __init__(
+        self,
+        names: Sequence[str],
+        read: Callable[[str], Array],
+        shapes: Mapping[str, tuple[int, ...]] | None = None,
+    ) -> None:
         self._names = tuple(names)
         self._read = read
+        self._shapes: dict[str, tuple[int, ...]] = dict(shapes or {})
         self._upper: dict[str, _SparseCounts] = {}
         self._with_nan: set[str] = set()
         self._lower: OrderedDict[tuple[str, int], _SparseCounts] = OrderedDict()
@@ -233,11 +270,13 @@ class MagnitudeIndex:
                         f"Layer “{budget.name}” holds weights that are not a number (NaN), which have no "
                         "magnitude: open a model without NaN, or leave this layer alone."
                     )
-            together = [budget.name for budget in budgets if budget.ranked == "scope"]
-            found = self._select(together, settings.sparsity, look)
+            if settings.scope == "erk":
+                budgets = self._shared_out(budgets, look)
+            together = [budget for budget in budgets if budget.ranked == "scope"]
+            found = self._select(together, look)
             for budget in budgets:
                 if budget.ranked == "alone":
-                    found |= self._select([budget.name], budget.sparsity, look)
+                    found |= self._select([budget], look)
             return MagnitudePlan(
                 tuple(
                     found.get(name) or LayerPlan(name, self._upper[name].total, 0, None, 0)
@@ -255,18 +294,45 @@ class MagnitudeIndex:
             return {name: self._lower_counts(name, 0, look).at(0) for name in self._names}
 
     def _count(self, name: str, check: Callable[[], None]) -> None:
-        bits = _bits(self._read(name))
+        weights = self._read(name)
+        self._shapes.setdefault(name, weights.shape)
+        bits = _bits(weights)
         counts = _count_upper(bits, check)
         if counts.at_or_above(_INFINITY_BUCKET) and bool(np.isnan(bits.view(np.float32)).any()):
             self._with_nan.add(name)
         self._upper[name] = counts
 
-    def _select(
-        self, names: Sequence[str], sparsity: float, check: Callable[[], None]
-    ) -> dict[str, LayerPlan]:
+    def _shared_out(
+        self, budgets: tuple[LayerBudget, ...], check: Callable[[], None]
+    ) -> tuple[LayerBudget, ...]:
+        """The budgets with those of a common scope shared out by the Erdős–Rényi-kernel rule."""
+        together = [budget for budget in budgets if budget.ranked == "scope"]
+        total = sum(self._upper[budget.name].total for budget in together)
+        if not total:
+            return budgets
+        density = 1 - self._removal(together, check) / total
+        densities = erk_densities({budget.name: self._shapes[budget.name] for budget in together}, density)
+        return tuple(
+            LayerBudget(budget.name, "alone", 1 - densities[budget.name])
+            if budget.ranked == "scope"
+            else budget
+            for budget in budgets
+        )
+
+    def _removal(self, budgets: Sequence[LayerBudget], check: Callable[[], None]) -> int:
+        """How many weights go of layers that are ranked together, those included that are zero already."""
+        if not budgets:
+            return 0
+        total = sum(self._upper[budget.name].total for budget in budgets)
+        gone = 0
+        if budgets[0].remaining:
+            gone = sum(self._lower_counts(budget.name, 0, check).at(0) for budget in budgets)
+        return gone + removal_count(budgets[0].sparsity, total - gone)
+
+    def _select(self, budgets: Sequence[LayerBudget], check: Callable[[], None]) -> dict[str, LayerPlan]:
         """The plans of layers that are ranked together."""
-        total = sum(self._upper[name].total for name in names)
-        remove = removal_count(sparsity, total)
+        names = [budget.name for budget in budgets]
+        remove = self._removal(budgets, check)
         if not remove:
             return {name: LayerPlan(name, self._upper[name].total, 0, 0.0, 0) for name in names}
         bucket, below_bucket = _rank([self._upper[name] for name in names], _BUCKETS, remove)

@@ -1,7 +1,7 @@
 """What an interrupted run needs to go on to the same result: written beside and renamed, read without running code."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ class TrainingProgress:
         torch_state: of torch's global generator (dropout), now.
         sums: loss × examples, correct and seen examples since the last point of the training curve.
         optimizer: the optimizer's state dict.
+        evaluated: after how many updates of the step the validation split was looked at last; -1 if never.
     """
 
     epoch: int
@@ -45,11 +46,17 @@ class TrainingProgress:
     sums: Tensor
     optimizer: dict[str, Any]
     best: BestSoFar | None = None
+    evaluated: int = -1
 
 
 @dataclass
 class RunCheckpoint:
-    """A whole run in the middle of it: `step` is the index of the step under way or next."""
+    """A whole run in the middle of it.
+
+    Attributes:
+        step: index of the step under way or next, once repetitions are written out.
+        early: weights after so many updates, kept for a later step that goes back to them.
+    """
 
     step: int
     iteration: int
@@ -61,6 +68,8 @@ class RunCheckpoint:
     recipe: str = ""
     source_sha256: str | None = None
     before: Measurement | None = None
+    early: dict[int, dict[str, Tensor]] = field(default_factory=dict)
+    masks_before_shuffle: dict[str, Tensor] | None = None
 
 
 def save_checkpoint(checkpoint: RunCheckpoint, folder: Path) -> Path:
@@ -82,6 +91,8 @@ def save_checkpoint(checkpoint: RunCheckpoint, folder: Path) -> Path:
         "recipe": checkpoint.recipe,
         "source_sha256": checkpoint.source_sha256,
         "before": None if checkpoint.before is None else json.dumps(measurement_to_json(checkpoint.before)),
+        "early": checkpoint.early,
+        "masks_before_shuffle": checkpoint.masks_before_shuffle,
         "progress": None
         if progress is None
         else {**vars(progress), "best": None if progress.best is None else vars(progress.best)},
@@ -119,6 +130,8 @@ def load_checkpoint(folder: Path) -> RunCheckpoint | None:
             recipe=data["recipe"],
             source_sha256=data["source_sha256"],
             before=None if data["before"] is None else measurement_from_json(json.loads(data["before"])),
+            early=data.get("early", {}),
+            masks_before_shuffle=data.get("masks_before_shuffle"),
         )
     except StudioError:
         raise

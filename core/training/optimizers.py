@@ -6,11 +6,11 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from core.steps import FineTuneSettings
+from core.steps import TrainingSettings
 
 
 def make_optimizer(
-    parameters: Iterable[nn.Parameter], settings: FineTuneSettings, device: torch.device
+    parameters: Iterable[nn.Parameter], settings: TrainingSettings, device: torch.device
 ) -> torch.optim.Optimizer:
     """Adam or SGD with momentum in torch's fused form where the device has it (1.15 instead of 1.48 ms per update)."""
     trained = [parameter for parameter in parameters if parameter.requires_grad]
@@ -28,7 +28,7 @@ def make_optimizer(
     )
 
 
-def learning_rate_at(settings: FineTuneSettings, iteration: int, iterations: int) -> float:
+def learning_rate_at(settings: TrainingSettings, iteration: int, iterations: int) -> float:
     """The learning rate of update `iteration` (from 0) of `iterations`.
 
     Cosine (Loshchilov and Hutter 2017, eq. 5, without restarts): lr/2 · (1 + cos(π · iteration / iterations)).

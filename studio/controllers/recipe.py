@@ -1,6 +1,6 @@
 """RecipeController: every change of the recipe, each undoable; its preview, its checks and the run that it asks for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
@@ -18,10 +18,12 @@ from studio.controllers.recipe_preview import RecipePreview
 from studio.controllers.recipe_view import (
     Preview,
     name_truthfully,
+    own_sparsities,
     preview_words,
     prune_step_to_preview,
     removals_of,
     resolve_recipe,
+    unknown_beforehand,
 )
 from studio.jobs.background import Background
 from studio.problem import Problem, problem_from
@@ -183,6 +185,19 @@ class RecipeController(QObject):
         overrides |= dict.fromkeys(names, sparsity)
         excluded = tuple(name for name in settings.exclude if name not in names)
         self._replace_prune_step("Set own sparsity", step, settings, exclude=excluded, overrides=overrides)
+
+    def prune_below(self, removals: Mapping[str, LayerRemoval]) -> None:
+        """Give each layer, in the selected (or first) prune step, the own sparsity with which that much of it goes."""
+        if self._state.model is None or not removals:
+            return
+        step, settings = self._prune_step()
+        sizes = {layer.name: layer.weights for layer in self._state.model.description.layers}
+        overrides = {name: value for name, value in settings.overrides.items() if name not in removals}
+        overrides |= own_sparsities(removals, sizes, settings.of)
+        excluded = tuple(name for name in settings.exclude if name not in removals)
+        self._replace_prune_step(
+            "Prune below a threshold", step, settings, exclude=excluded, overrides=overrides
+        )
 
     # -- what the panel says -----------------------------------------------------------------------------------
 
@@ -346,10 +361,14 @@ class RecipeController(QObject):
             return
         settings = self._state.recipe.steps[step]
         assert isinstance(settings, PruneSettings)
+        if reason := unknown_beforehand(settings):
+            self._preview.clear()
+            self._drop_preview(reason)
+            return
         self._preview.plan(step, settings)
 
-    def _drop_preview(self) -> None:
-        self._panel.show_preview("", "")
+    def _drop_preview(self, reason: str = "") -> None:
+        self._panel.show_preview(reason, "")
         if self._plan is not None:
             self._plan = self._removals = None
             self.preview_changed.emit(None)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from core import formatting
 from core.data.spec import TaskSpec
 from core.models.description import ModelDescription
-from core.pruning.magnitudes import MagnitudePlan
+from core.pruning.magnitudes import MagnitudePlan, removal_count
 from core.recipe import Recipe, RecipeProblem, find_problems
-from core.steps import PruneSettings
+from core.steps import PruneSettings, TrainingSettings
 from studio.views.recipe_panel import MOST_SEED, RecipeShown
 from studio.views.removal import LayerRemoval
 from studio.views.step_list import StepRow
@@ -98,6 +98,33 @@ def removals_of(preview: Preview) -> dict[str, LayerRemoval]:
     }
 
 
+def own_sparsities(
+    removals: Mapping[str, LayerRemoval], weights: Mapping[str, int], of: str
+) -> dict[str, float]:
+    """The shortest sparsity of its own with which each layer loses exactly what `removals` says.
+
+    Args:
+        weights: of each layer, zeros included.
+        of: what a sparsity counts from, as in `PruneSettings.of`.
+    """
+    found = {}
+    for name, removal in removals.items():
+        removed, of_all = removal.removed, weights[name]
+        if of == "remaining":
+            removed, of_all = max(0, removed - removal.zeros), of_all - removal.zeros
+        found[name] = _shortest_fraction(removed, of_all)
+    return found
+
+
+def _shortest_fraction(removed: int, weights: int) -> float:
+    exact = removed / weights if weights else 0.0
+    for decimals in range(2, 16):
+        short = round(exact, decimals)
+        if short < 1 and removal_count(short, weights) == removed:
+            return short
+    return exact
+
+
 def preview_words(preview: Preview, recipe: Recipe, model: ModelDescription) -> tuple[str, str]:
     """The preview as sentences: what would go and what the files would weigh, and a warning (or nothing)."""
     plan = preview.plan
@@ -111,9 +138,22 @@ def preview_words(preview: Preview, recipe: Recipe, model: ModelDescription) -> 
     text += (
         f"; packed file ≈\N{NO-BREAK SPACE}{packed} (estimate), dense file stays ≈\N{NO-BREAK SPACE}{dense}."
     )
-    if any(not isinstance(settings, PruneSettings) for settings in recipe.steps[: preview.step]):
+    if any(isinstance(settings, TrainingSettings) for settings in recipe.steps[: preview.step]):
         text += " Judged by the weights as they are now."
     return text, plan.warning or ""
+
+
+def unknown_beforehand(settings: PruneSettings) -> str:
+    """Why there is no preview of a prune step whose choice does not follow from the weights alone; "" where it does."""
+    if settings.known_beforehand:
+        return ""
+    if settings.criterion == "random":
+        return "No preview: which weights go is drawn when the recipe runs."
+    if settings.criterion != "magnitude":
+        return (
+            f"No preview: what goes is known when the run has computed the saliencies ({settings.criterion})."
+        )
+    return "No preview: which weights go is known when the run has looked at them group by group."
 
 
 def packed_estimate(preview: Preview, model: ModelDescription) -> int:
@@ -156,8 +196,9 @@ def _obstacle(
         return f"The seed must be a whole number from 0 to {formatting.count(MOST_SEED)}."
     if model.architecture is None:
         return f"The architecture of {model.source.title} was not recognised, so that it can be inspected but not run."
-    if task is None and not all(isinstance(settings, PruneSettings) for settings in recipe.steps):
-        return "Choose a task: the recipe needs data to train on."
+    if task is None and any(settings.needs_data for settings in recipe.steps):
+        trains = any(isinstance(settings, TrainingSettings) for settings in recipe.steps)
+        return f"Choose a task: the recipe needs data to {'train on' if trains else 'rank weights by'}."
     return ""
 
 

@@ -87,6 +87,7 @@ class SettingsForm(QWidget):
             value = getattr(settings, name)
             if another or name in self._wrong or field.differs_from(value):
                 field.editor.set_value(value)
+        self._show_what_matters()
         self._set_wrong({})
 
     def show_layer_names(self, names: Sequence[str]) -> None:
@@ -103,6 +104,8 @@ class SettingsForm(QWidget):
     def _build(self, model: type[StepSettings] | None) -> None:
         self._layout.removeWidget(self._body)
         self._body.hide()
+        # Out of the form at once, because fields of the next step may have the same names.
+        self._body.setParent(None)
         self._body.deleteLater()
         self._fields, self._wrong, self._fold = {}, {}, None
         self._body = QWidget()
@@ -165,7 +168,14 @@ class SettingsForm(QWidget):
         self._set_wrong(wrong)
         if settings is not None and settings != self._settings:
             self._settings = settings
+            self._show_what_matters()
             self.edited.emit(settings)
+
+    def _show_what_matters(self) -> None:
+        """Hide the fields that mean nothing beside what the others say."""
+        if self._settings is not None:
+            for name, field in self._fields.items():
+                field.set_shown(self._settings.matters(name))
 
     def _read(self) -> tuple[dict[str, Any], dict[str, str]]:
         values, wrong = {}, {}
@@ -236,6 +246,11 @@ class _Field:
             grid.addWidget(self.title, row, 0)
             grid.addWidget(self.editor, row, 1)
         grid.addWidget(self.error, row + 2, 0, 1, 2)
+
+    def set_shown(self, shown: bool) -> None:
+        """Show or hide title and editor; the line that says what is wrong stands by itself."""
+        self.title.setVisible(shown)
+        self.editor.setVisible(shown)
 
     def differs_from(self, value: Any) -> bool:
         """Whether the editor shows something else than `value`."""

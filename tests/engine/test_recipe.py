@@ -14,6 +14,7 @@ from core.presets import load_presets
 from core.recipe import Recipe, check_recipe, load_recipe, recipe_from_json, save_recipe
 from core.registry import STEPS, definition_of
 from core.steps import FineTuneSettings, PruneSettings
+from core.steps_flow import RepeatSettings
 
 RECIPE = Recipe(name="Mine", steps=(PruneSettings(sparsity=0.5, overrides={"fc*": 0.9}), FineTuneSettings()))
 
@@ -58,7 +59,7 @@ def test_every_valid_step_survives_json(settings: PruneSettings) -> None:
         ('{"steps": [{"step": "prune", "sparsty": 0.5}]}', "field “sparsty”: is not known"),
         ('{"steps": [{"step": "fine-tune", "epochs": 0}]}', "must be greater than or equal to 1, not 0"),
         ('{"steps": [{"step": "fine-tune", "epochs": 1.5}]}', "must be a valid integer"),
-        ('{"steps": [{"step": "prune", "scope": "x"}]}', "must be 'global' or 'layer'"),
+        ('{"steps": [{"step": "prune", "scope": "x"}]}', "must be 'global', 'layer'"),
         ('{"version": 2, "steps": []}', "written by a newer version"),
         ('{"steps": [], "name": ""}', "field “name”"),
     ],
@@ -129,8 +130,9 @@ def test_presets_are_valid_and_have_different_names() -> None:
 def test_every_step_is_whole() -> None:
     """Settings class, function and work function exist; every field has a title and a help text."""
     for definition in STEPS:
-        assert callable(definition.load())
-        assert callable(definition.load_work())
+        if definition.settings is not RepeatSettings:  # written out before a recipe runs
+            assert callable(definition.load())
+            assert callable(definition.load_work())
         settings = definition.settings()
         assert definition_of(settings) is definition
         assert settings.summary()

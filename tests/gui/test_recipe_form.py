@@ -113,6 +113,39 @@ def test_every_field_has_a_title_and_a_tooltip_and_every_control_a_name(form):
             assert edit.accessibleName() or isinstance(edit.parent(), NumberBox), edit.objectName()
 
 
+def test_fields_that_mean_nothing_beside_the_others_are_hidden(form):
+    form.show_settings(PruneSettings())
+
+    def shown(name: str) -> bool:
+        return not part(form, QLabel, f"title_{name}").isHidden()
+
+    assert [shown(name) for name in ("sparsity", "curvature", "examples", "keep_n")] == [
+        True,
+        False,
+        False,
+        False,
+    ]
+    criterion = part(form, QComboBox, "choice_criterion")
+    criterion.setCurrentIndex(3)
+    assert form.edits[-1].criterion == "obd"
+    assert [shown(name) for name in ("sparsity", "curvature", "examples", "keep_n")] == [
+        True,
+        True,
+        True,
+        False,
+    ]
+    granularity = part(form, QComboBox, "choice_granularity")
+    granularity.setCurrentIndex(1)
+    assert [shown(name) for name in ("sparsity", "scope", "keep_n", "group_m")] == [False, False, True, True]
+    form.show_settings(PruneSettings(granularity="blocks"), 1)
+    assert [shown(name) for name in ("sparsity", "block", "keep_n", "curvature")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
 def test_each_kind_of_field_can_be_edited(form):
     form.show_settings(OddSettings())
     part(form, QComboBox, "choice_mode").setCurrentIndex(1)

@@ -9,12 +9,14 @@ from core.models.source import SAMPLE, ModelSource
 from core.pruning.magnitudes import MagnitudeIndex
 from core.recipe import Recipe
 from core.steps import FineTuneSettings, PruneSettings
+from core.steps_flow import RepeatSettings
 from studio.controllers.recipe_view import (
     Preview,
     packed_estimate,
     preview_words,
     prune_step_to_preview,
     resolve_recipe,
+    unknown_beforehand,
 )
 
 LAYERS = (
@@ -114,3 +116,33 @@ def test_zeros_never_come_back_in_the_estimate():
     weights = {"conv1": np.ones((4, 1, 3, 3), np.float32), "fc": np.zeros((10, 64), np.float32)}
     preview = preview_of(PruneSettings(sparsity=0.1), weights)
     assert packed_estimate(preview, MODEL) == 4 * 14 + 4 * 36 + 80
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (PruneSettings(), ""),
+        (PruneSettings(scope="erk", of="remaining"), ""),
+        (PruneSettings(criterion="obd"), "known when the run has computed the saliencies (obd)"),
+        (PruneSettings(criterion="random"), "drawn when the recipe runs"),
+        (PruneSettings(granularity="n-of-m"), "group by group"),
+        (PruneSettings(scope="output"), "group by group"),
+    ],
+)
+def test_without_a_preview_the_panel_says_why(settings, words):
+    assert words in unknown_beforehand(settings)
+    assert bool(unknown_beforehand(settings)) == bool(words)
+
+
+def test_a_criterion_that_needs_data_asks_for_a_task():
+    recipe = Recipe(steps=(PruneSettings(criterion="wanda"),))
+    assert resolve_recipe(recipe, 0, MODEL, None).obstacle == (
+        "Choose a task: the recipe needs data to rank weights by."
+    )
+    assert resolve_recipe(recipe, 0, MODEL, DIGITS).obstacle == ""
+
+
+def test_a_repetition_without_steps_before_it_is_marked():
+    shown = resolve_recipe(Recipe(steps=(PRUNE, RepeatSettings(steps=2))), 1, MODEL, DIGITS)
+    assert "repeats 2, but only 1 stands before it" in shown.obstacle
+    assert "steps" in shown.notes

@@ -1,0 +1,71 @@
+"""The training examples that a criterion looks at: drawn once, in a fixed order, never from validation or test."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from core.data.split import Split
+from core.errors import StudioError
+from core.job import JobContext
+from core.run_state import RunState
+from core.steps import PruneSettings
+
+Batch = tuple[Tensor, Tensor]
+BATCH = 512
+
+
+@dataclass(frozen=True)
+class CriterionExamples:
+    """So many examples of a split, in batches. Iterating gives the same examples each time.
+
+    Attributes:
+        on_batch: called after each batch with its number of examples; may raise to give up.
+    """
+
+    split: Split
+    chosen: Tensor
+    device: torch.device
+    on_batch: Callable[[int], None]
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def batches(self, size: int = BATCH) -> Iterator[Batch]:
+        """Inputs float32 [B, C, H, W] and labels int64 [B], without augmentation."""
+        for indices in torch.split(self.chosen, size):
+            yield self.split.batch(indices, self.device)
+            self.on_batch(len(indices))
+
+
+def draw_examples(
+    settings: PruneSettings, state: RunState, context: JobContext, cost: float
+) -> CriterionExamples:
+    """The examples that a prune step may look at.
+
+    Args:
+        cost: work for one example in forward passes, for the progress bar.
+
+    Raises:
+        StudioError: without a task, and where the task has no training examples.
+    """
+    if state.task is None:
+        raise StudioError(
+            f"{state.place} ranks weights by “{settings.criterion}”, which needs data: choose a task, such as "
+            "“digits”, or the criterion “magnitude”."
+        )
+    train = state.task.train
+    if train is None or len(train) == 0:
+        raise StudioError(
+            f"{state.task.title} has no training examples, which the criterion “{settings.criterion}” of "
+            f"{state.place} needs: use a task with a training part, or the criterion “magnitude”."
+        )
+    generator = torch.Generator().manual_seed(state.step_seed())
+    chosen = torch.randperm(len(train), generator=generator)[: settings.examples]
+
+    def seen(count: int) -> None:
+        context.checkpoint()
+        context.advance(cost * count, f"{settings.title}: saliencies ({settings.criterion})")
+
+    return CriterionExamples(train, chosen, state.device, seen)
