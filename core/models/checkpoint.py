@@ -7,14 +7,17 @@ from types import TracebackType
 from typing import Any, Self
 
 from core.errors import StudioError
+from core.models.checkpoint_archive import read_archive
 from core.models.checkpoint_names import FoundTensors, find_tensors, recorded_accuracy
+from core.models.checkpoint_numpy import looks_like_npy, read_npy
 from core.models.checkpoint_packed import looks_like_packed, read_packed
 from core.models.checkpoint_safetensors import looks_like_safetensors, read_safetensors
 from core.models.checkpoint_sharded import index_in, looks_like_index, read_index, shard_note
-from core.models.checkpoint_torch import looks_like_pickle, looks_like_zip, read_legacy, read_zip
+from core.models.checkpoint_torch import looks_like_pickle, read_legacy
 from core.models.description import TensorInfo
 from core.models.opened import Array
 from core.models.tensor_file import FileContents, StoredTensor, TensorFile
+from core.models.zip_members import looks_like_zip
 
 HEAD = 1024
 
@@ -39,7 +42,8 @@ FORMATS: tuple[Format, ...] = (
     Format("packed", looks_like_packed, read_packed),
     Format("safetensors", looks_like_safetensors, read_safetensors),
     Format("sharded", looks_like_index, read_index),
-    Format("torch", looks_like_zip, read_zip),
+    Format("zip archive", looks_like_zip, read_archive),
+    Format("numpy array", looks_like_npy, read_npy),
     Format("torch (legacy)", looks_like_pickle, read_legacy),
 )
 
@@ -62,7 +66,6 @@ MISTAKEN: tuple[tuple[tuple[bytes, ...], str, str], ...] = (
     ),
     ((b"\x89hdf",), "is an HDF5 (Keras) file, which cannot be opened", "save the weights as safetensors"),
     ((b"gguf",), "is a GGUF file, which cannot be opened", "open the model's safetensors file"),
-    ((b"\x93numpy",), "is a numpy array, not a model", "save the weights as safetensors"),
     (
         (b"{", b"["),
         "is a text file, not a model",
@@ -172,7 +175,7 @@ def open_checkpoint(path: Path) -> Checkpoint:
             raise StudioError(
                 f"{file.name} holds no tensors that can be read: choose a file with a model's weights."
             )
-        return Checkpoint(file, candidate.title, contents, found)
+        return Checkpoint(file, contents.format or candidate.title, contents, found)
     except BaseException:
         file.close()
         raise

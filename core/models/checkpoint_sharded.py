@@ -8,10 +8,11 @@ from typing import NoReturn
 
 from core.errors import StudioError
 from core.models.checkpoint_safetensors import looks_like_safetensors, read_safetensors
-from core.models.checkpoint_torch import looks_like_pickle, looks_like_zip, read_legacy, read_zip
+from core.models.checkpoint_torch import looks_like_pickle, read_legacy, read_torch_zip
 from core.models.neighbours import part_beside
 from core.models.strict_json import BadJsonError, strict_json
 from core.models.tensor_file import FileContents, StoredTensor, TensorFile
+from core.models.zip_members import looks_like_zip, zip_members
 
 INDEX_SUFFIX = ".index.json"
 LARGEST_INDEX = 32_000_000
@@ -104,7 +105,7 @@ def _shard(file: TensorFile, name: str) -> Mapping[str, StoredTensor]:
     if looks_like_safetensors(part, head):
         root = read_safetensors(part).root
     elif looks_like_zip(part, head):
-        root = read_zip(part).root
+        root = read_torch_zip(part, zip_members(part)).root
     elif looks_like_pickle(part, head):
         root = read_legacy(part).root
     else:

@@ -1,24 +1,16 @@
 """Reads what `torch.save` writes, in both of its formats, without torch and without executing anything."""
 
-import struct
-import zipfile
+from collections.abc import Callable
 from typing import NoReturn
 
 from core.errors import StudioError
 from core.models.tensor_file import FileContents, TensorFile
 from core.models.tensor_types import TENSOR_TYPES
 from core.models.torch_pickle import PickleStream, Storage, load_pickle, place_tensors
+from core.models.zip_members import Members, cut_off, stored_place
 
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 LEGACY_VERSION = 1001
-LOCAL_HEADER = 30
-# `torch.save` writes one record per storage; a directory of more entries than this is no model.
-MOST_RECORDS = 1_000_000
-
-
-def looks_like_zip(file: TensorFile, head: bytes) -> bool:
-    """Zip archives begin with their first member's header."""
-    return head[:4] in (b"PK\x03\x04", b"PK\x05\x06")
 
 
 def looks_like_pickle(file: TensorFile, head: bytes) -> bool:
@@ -26,56 +18,57 @@ def looks_like_pickle(file: TensorFile, head: bytes) -> bool:
     return len(head) > 1 and head[0] == 0x80 and 2 <= head[1] <= 5
 
 
-def read_zip(file: TensorFile) -> FileContents:
+def read_torch_zip(file: TensorFile, members: Members) -> FileContents:
     """The tensors of a file in the format of torch 1.6 and later: a zip archive with one record per storage.
 
     Raises:
-        StudioError: for other zip archives, TorchScript, code, and damage.
+        StudioError: for other zip archives, code, and damage.
     """
-    records = _records(file)
-    pickles = [name for name in records if name.rpartition("/")[2] == "data.pkl"]
-    if any("/code/" in f"/{name}" for name in records) or any(
-        name.endswith("constants.pkl") for name in records
-    ):
-        raise StudioError(
-            f"{file.name} is a TorchScript archive, a program with its weights, and was not executed: save its weights "
-            "with torch.save(model.state_dict(), …) and open that file."
-        )
-    if any("/models/" in f"/{name}" or name.endswith("serialized_exported_program.json") for name in records):
-        raise StudioError(
-            f"{file.name} is an exported program (.pt2), which cannot be opened yet: save its weights with "
-            "torch.save(program.state_dict, …) and open that file."
-        )
+    pickles = [name for name in members if name.rpartition("/")[2] == "data.pkl"]
     if len(pickles) != 1:
         raise StudioError(
             f"{file.name} is a zip archive but no torch file: unpack it and open the model file inside."
         )
     root_name = pickles[0].removesuffix("data.pkl")
-    byte_order = records.get(f"{root_name}byteorder")
-    if byte_order is not None:
-        offset, size = _record_place(file, byte_order)
+    check_byte_order(file, members, root_name)
+    start, size = stored_place(file, members[pickles[0]])
+    root = load_pickle(file, PickleStream(file, start, start + size))
+    return FileContents(place_tensors(file, root, storage_places(file, members, f"{root_name}data/")))
+
+
+def check_byte_order(file: TensorFile, members: Members, root_name: str) -> None:
+    """Nothing for an archive of a little-endian machine.
+
+    Raises:
+        StudioError: for one of a big-endian machine.
+    """
+    member = members.get(f"{root_name}byteorder")
+    if member is not None:
+        offset, size = stored_place(file, member)
         if file.read(offset, min(size, 16)).strip() not in (b"little", b""):
             _big_endian(file)
-    start, size = _record_place(file, records[pickles[0]])
-    root = load_pickle(file, PickleStream(file, start, start + size))
+
+
+def storage_places(file: TensorFile, members: Members, folder: str) -> Callable[[Storage], tuple[int, int]]:
+    """A function that gives offset and size in bytes of each storage whose record lies in a folder of the archive."""
     places: dict[str, tuple[int, int]] = {}
 
     def place(storage: Storage) -> tuple[int, int]:
         if storage.key not in places:
-            record = records.get(f"{root_name}data/{storage.key}")
-            if record is None:
+            member = members.get(f"{folder}{storage.key}")
+            if member is None:
                 raise StudioError(
                     f"{file.name} is damaged: the data of a tensor (record {storage.key[:40]}) are missing. Download "
                     "or copy it again."
                 )
-            places[storage.key] = _record_place(file, record)
+            places[storage.key] = stored_place(file, member)
         offset, nbytes = places[storage.key]
         expected = (storage.first + storage.elements) * TENSOR_TYPES[storage.word].itemsize
         if expected > nbytes:
             _damaged(file)
         return offset, nbytes
 
-    return FileContents(place_tensors(file, root, place))
+    return place
 
 
 def read_legacy(file: TensorFile) -> FileContents:
@@ -111,7 +104,7 @@ def read_legacy(file: TensorFile) -> FileContents:
             _damaged(file)
         nbytes = count * TENSOR_TYPES[storages[key].word].itemsize
         if count < 0 or position + nbytes > file.size:
-            _cut_off(file, position + max(nbytes, 0))
+            cut_off(file, position + max(nbytes, 0))
         places[key] = (position, nbytes)
         position += nbytes
 
@@ -123,69 +116,8 @@ def read_legacy(file: TensorFile) -> FileContents:
     return FileContents(place_tensors(file, root, place))
 
 
-def _records(file: TensorFile) -> dict[str, zipfile.ZipInfo]:
-    """The archive's members by name; nothing is unpacked."""
-    try:
-        with file.path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
-            members = archive.infolist()
-    except OSError as error:
-        raise StudioError(f"{file.path} cannot be read ({error.strerror}).") from error
-    except (
-        zipfile.BadZipFile,
-        struct.error,
-        ArithmeticError,
-        EOFError,
-        LookupError,
-        RuntimeError,
-        ValueError,
-    ) as error:
-        raise StudioError(
-            f"{file.name} is a damaged or cut off torch file (its zip directory cannot be read): download or copy it "
-            "again.",
-            details=str(error),
-        ) from error
-    records = {member.filename: member for member in members}
-    if len(records) != len(members) or len(members) > MOST_RECORDS:
-        raise StudioError(
-            f"{file.name} is a damaged zip archive (a name occurs twice): download or copy it again."
-        )
-    return records
-
-
-def _record_place(file: TensorFile, record: zipfile.ZipInfo) -> tuple[int, int]:
-    """Offset and size of a member's bytes, which must lie in the file as they are.
-
-    The checksum is not looked at: it would mean reading everything, and torch can be told to write none.
-    """
-    if (
-        record.compress_type != zipfile.ZIP_STORED
-        or record.flag_bits & 1
-        or record.compress_size != record.file_size
-    ):
-        raise StudioError(
-            f"{file.name} is compressed or encrypted, as torch.save never writes it: unpack it or save it again with "
-            "torch.save."
-        )
-    header = file.read(record.header_offset, LOCAL_HEADER) if record.header_offset >= 0 else b""
-    if len(header) < LOCAL_HEADER or header[:4] != b"PK\x03\x04":
-        _damaged(file)
-    name_length = int.from_bytes(header[26:28], "little")
-    extra_length = int.from_bytes(header[28:30], "little")
-    offset = record.header_offset + LOCAL_HEADER + name_length + extra_length
-    if offset + record.file_size > file.size:
-        _cut_off(file, offset + record.file_size)
-    return offset, record.file_size
-
-
 def _damaged(file: TensorFile) -> NoReturn:
     raise StudioError(f"{file.name} is a damaged torch file: download or copy it again.")
-
-
-def _cut_off(file: TensorFile, needed: int) -> NoReturn:
-    raise StudioError(
-        f"{file.name} is damaged or cut off: its data should reach to byte {needed:,} and the file ends at "
-        f"{file.size:,}. Download or copy it again."
-    )
 
 
 def _big_endian(file: TensorFile) -> NoReturn:

@@ -8,7 +8,14 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from core.models.pickle_values import ByteStream, ForeignCodeError, Ignored, Known, MalformedPickleError
+from core.models.pickle_values import (
+    Attributes,
+    ByteStream,
+    ForeignCodeError,
+    Ignored,
+    Known,
+    MalformedPickleError,
+)
 
 # Enough for some 80,000 tensors; a file that asks for more is an attack on memory.
 MOST_OPERATIONS = 2_000_000
@@ -328,9 +335,13 @@ class PickleMachine:
         self._push(self._call(maker, tuple(arguments)))
 
     def _build(self) -> None:
-        # Attributes of an object (an ordered dictionary's `_metadata`, a namespace's settings): none is needed.
-        self._stack.pop()
-        if isinstance(self._stack[-1], str | int | float | bytes | tuple | None):
+        # Attributes of other objects (an ordered dictionary's `_metadata`, a namespace's settings) are not needed.
+        state = self._stack.pop()
+        target = self._stack[-1]
+        if isinstance(target, Attributes):
+            named = state if isinstance(state, dict) else {"state": state}
+            target.update({name: value for name, value in named.items() if isinstance(name, str)})
+        elif isinstance(target, str | int | float | bytes | tuple | None):
             raise MalformedPickleError("attributes for a plain value")
 
     def _persistent_text(self) -> None:

@@ -33,6 +33,10 @@ class Ignored:
     """Stands for an object that is of no interest, such as the settings of a training script."""
 
 
+class Attributes(dict[str, Any]):
+    """Stands for an object of which only the attributes matter, by name; `state` is one that is no dictionary."""
+
+
 class Known:
     """A class, function or constant that a pickle may mention.
 

@@ -75,12 +75,14 @@ class FileContents:
         metadata: text by name that travels with the tensors.
         notes: sentences that the user should know.
         table: the root is a plain table of named tensors, with nothing of a training script around them.
+        format: the format's title, where the reader tells it more closely than its line in the registry.
     """
 
     root: Any
     metadata: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     table: bool = False
+    format: str = ""
 
 
 class TensorFile:

@@ -262,11 +262,17 @@ class PickleStream(ByteStream):
         self._position = 0
 
 
-def load_pickle(file: TensorFile, stream: PickleStream, storages: dict[str, Storage] | None = None) -> Any:
+def load_pickle(
+    file: TensorFile,
+    stream: PickleStream,
+    storages: dict[str, Storage] | None = None,
+    makers: Mapping[tuple[str, str], Known] = MAKERS,
+) -> Any:
     """The next pickle of the stream as plain values and `PickledTensor`s.
 
     Args:
         storages: filled with every storage that is mentioned, by its name in the file.
+        makers: what the pickle may mention.
 
     Raises:
         StudioError: if it would need code to be read, or is damaged.
@@ -279,7 +285,7 @@ def load_pickle(file: TensorFile, stream: PickleStream, storages: dict[str, Stor
         return storage
 
     try:
-        return PickleMachine(MAKERS, reference).load(stream)
+        return PickleMachine(makers, reference).load(stream)
     except ForeignCodeError as error:
         raise StudioError(_about_code(file, error), details=f"The pickle names {error}.") from error
     except MalformedPickleError as error:

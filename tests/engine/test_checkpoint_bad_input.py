@@ -33,7 +33,7 @@ def entry(shape: Any, begin: Any, end: Any, dtype: Any = "F32") -> dict[str, Any
 
 
 def scripted(path: Path) -> None:
-    """A TorchScript archive, as far as its directory tells."""
+    """A TorchScript archive, as far as its directory tells, with nothing in it."""
     zip_of(path, {"net/data.pkl": b"", "net/code/__torch__.py": b"", "net/constants.pkl": b""})
 
 
@@ -106,8 +106,8 @@ BAD: dict[str, tuple[Maker, str]] = {
     "plain pickle": (lambda p: pickled_by_hand({"a": 1}, p), "not written by torch.save"),
     "no tensors": (lambda p: torch.save({"epoch": 3, "loss": [0.1, 0.2]}, p), "no tensors"),
     "other zip": (lambda p: zip_of(p, {"readme.txt": b"hello"}), "no torch file"),
-    "empty zip": (lambda p: zip_of(p, {}), "no torch file"),
-    "TorchScript": (scripted, "TorchScript"),
+    "empty zip": (lambda p: zip_of(p, {}), "empty archive"),
+    "TorchScript": (scripted, "cut off"),
     "exported program": (lambda p: zip_of(p, {"m/models/model.json": b""}), "exported program"),
     "big-endian": (big_endian, "big-endian"),
     "big-endian, legacy": (big_endian_legacy, "big-endian"),
