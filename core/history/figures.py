@@ -153,7 +153,7 @@ FIGURES = (
     Figure(
         "Packed size",
         lambda m: m.packed_bytes,
-        lambda m: f"{formatting.data_size(m.packed_bytes)} ({m.packing})",
+        lambda m: f"{formatting.data_size(m.packed_bytes)} ({m.packing.partition(':')[0]})",
         _relative,
         -1,
         remark=_same_packing,
