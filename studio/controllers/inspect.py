@@ -5,13 +5,12 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
 
-from core.analysis.colormaps import HeatmapColors, heatmap_colors
 from core.analysis.distributions import LayerDistribution
 from core.analysis.magnitudes import MagnitudeTable
 from core.formatting import count, percent
 from core.models.description import Layer
 from core.models.opened import OpenedModel
-from studio import theme
+from studio.controllers.heatmap import HeatmapController
 from studio.jobs.background import Background, Ticket
 from studio.problem import Problem
 from studio.state import AppState
@@ -20,10 +19,8 @@ from studio.views.inspector import HEATMAP, HISTOGRAM, Inspector
 
 if TYPE_CHECKING:
     from studio.controllers.inspect_work import WeightCache
-    from studio.views.heatmap_view import PaintedTile, TileRequest
 
 HISTOGRAM_TOPIC = "inspector histogram"
-HEATMAP_TOPIC = "inspector heatmap"
 PREVIEW_TOPIC = "inspector preview"
 _TABLES_KEPT = 32
 
@@ -40,7 +37,8 @@ class InspectController(QObject):
         self._inspector = inspector
         self._cache: WeightCache | None = None
         self._tables: dict[str, MagnitudeTable] = {}
-        self._last_tile: TileRequest | None = None
+        self.heatmap = HeatmapController(state, background, inspector, self)
+        self.heatmap.asked.connect(self._ask_removal)
         state.model_changed.connect(self._model_changed)
         state.layer_selection_changed.connect(self._selection_changed)
         inspector.ready.connect(self._views_ready)
@@ -48,7 +46,6 @@ class InspectController(QObject):
         inspector.preview_changed.connect(self._preview_changed)
         inspector.problem.connect(state.problem)
         inspector.notice.retry.connect(self.refresh)
-        theme.events.changed.connect(self._theme_changed)
         if inspector.histogram is not None:
             self._views_ready()
         self._model_changed(state.model)
@@ -72,8 +69,8 @@ class InspectController(QObject):
             self._ask_histogram(layers)
         else:
             self._background.drop(HISTOGRAM_TOPIC)
-            inspector.heatmap.show_layers([layer for _, layer in layers])
-            inspector.heatmap.ask()
+        if inspector.tab == HEATMAP:
+            self.heatmap.show_layers([layer for _, layer in layers])
         self._ask_removal()
 
     # -- what happened --------------------------------------------------------------------------------------
@@ -82,36 +79,28 @@ class InspectController(QObject):
         histogram, heatmap = self._inspector.histogram, self._inspector.heatmap
         if histogram is not None and heatmap is not None:
             histogram.bins_changed.connect(self.refresh)
-            heatmap.tile_wanted.connect(self._ask_tile)
             self.refresh()
 
     def _model_changed(self, model: OpenedModel | None) -> None:
-        for topic in (HISTOGRAM_TOPIC, HEATMAP_TOPIC, PREVIEW_TOPIC):
+        for topic in (HISTOGRAM_TOPIC, PREVIEW_TOPIC):
             self._background.drop(topic)
-        self._tables, self._last_tile = {}, None
+        self._tables = {}
         if model is None:
             self._cache = None
         else:
             from studio.controllers.inspect_work import WeightCache
 
             self._cache = WeightCache(model)
-        if self._inspector.heatmap is not None:
-            self._inspector.heatmap.show_layers(())
+        self.heatmap.set_cache(self._cache)
         self.refresh()
 
     def _selection_changed(self, _names: tuple[str, ...]) -> None:
         self.refresh()
 
     def _preview_changed(self, _thresholds: Mapping[str, float]) -> None:
-        if self._inspector.tab == HEATMAP and self._last_tile is not None:
-            self._ask_tile(self._last_tile)
-        else:
+        # The heatmap asks for itself, because the picture changes too.
+        if self._inspector.tab != HEATMAP:
             self._ask_removal()
-
-    def _theme_changed(self, _tokens: theme.Tokens) -> None:
-        # Pixels are painted in the worker, in the colours of the scheme.
-        if self._inspector.tab == HEATMAP and self._last_tile is not None:
-            self._ask_tile(self._last_tile)
 
     def _selected(self) -> list[tuple[int, Layer]]:
         """The selected layers with their index in the model, in the order of the model."""
@@ -158,38 +147,6 @@ class InspectController(QObject):
 
         self._inspector.notice.show_busy()
         self._background.ask(HISTOGRAM_TOPIC, work, done, self._failed)
-
-    # -- heatmap --------------------------------------------------------------------------------------------
-
-    def _ask_tile(self, request: "TileRequest") -> None:
-        from studio.controllers.inspect_work import PREVIEW_FROM, weights_on_show
-
-        self._last_tile = request
-        if self._inspector.tab == HEATMAP:
-            self._inspector.notice.show_busy()
-            self._ask_painted(request, preview=weights_on_show(request) > PREVIEW_FROM)
-            self._ask_removal()
-
-    def _ask_painted(self, request: "TileRequest", *, preview: bool) -> None:
-        from studio.controllers.inspect_work import look_at_matrix
-
-        view, cache = self._inspector.heatmap, self._cache
-        if view is None or cache is None:
-            return
-        threshold = self._inspector.preview.get(request.layer)
-        colors = _colors(theme.tokens())
-
-        def work(ticket: Ticket) -> "PaintedTile":
-            return look_at_matrix(cache, request, threshold, colors, preview=preview, check=ticket.check)
-
-        def done(painted: "PaintedTile") -> None:
-            view.show_tile(painted)
-            if painted.tile.exact:
-                self._inspector.notice.clear()
-            else:
-                self._ask_painted(request, preview=False)
-
-        self._background.ask(HEATMAP_TOPIC, work, done, self._failed)
 
     # -- preview --------------------------------------------------------------------------------------------
 
@@ -248,9 +205,3 @@ class InspectController(QObject):
 
     def _failed(self, problem: Problem) -> None:
         self._inspector.notice.show_problem(problem, retry=True)
-
-
-def _colors(tokens: theme.Tokens) -> HeatmapColors:
-    return heatmap_colors(
-        dark=tokens.name == "dark", hole=tokens.hole, going=tokens.bad, invalid=tokens.series_color(5)
-    )

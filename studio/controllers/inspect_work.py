@@ -6,20 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
-
 from core.analysis.chunks import Array, Check
-from core.analysis.colormaps import HeatmapColors, color_limit, paint
 from core.analysis.distributions import LayerDistribution, NamedWeights, distributions
 from core.analysis.magnitudes import MagnitudeTable, magnitude_table
-from core.analysis.sparsity import as_matrix, heatmap
 from core.models.description import Layer
 from core.models.opened import OpenedModel
-from studio.views.heatmap_view import PaintedTile, TileRequest
 
 _KEPT_BYTES = 512 << 20
-PREVIEW_FROM = 4_000_000
-"""Weights on show from which a coarse picture is shown before the exact one."""
 
 
 class WeightCache:
@@ -69,42 +62,6 @@ def look_at_distributions(
     return distributions(named, bins, check=check)
 
 
-def look_at_matrix(
-    cache: WeightCache,
-    request: TileRequest,
-    threshold: float | None,
-    colors: HeatmapColors,
-    *,
-    preview: bool,
-    check: Check,
-) -> PaintedTile:
-    """One tile of a heatmap, painted."""
-    matrix = as_matrix(cache.get(request.layer))
-    tile = heatmap(
-        matrix,
-        request.rows,
-        request.columns,
-        request.height,
-        request.width,
-        request.mode,
-        threshold=threshold,
-        preview=preview,
-        check=check,
-    )
-    # Single weights keep one scale wherever one looks; means depend on how many weights they are over.
-    limit = layer_limit(matrix) if tile.block == (1, 1) and tile.mode != "sparsity" else color_limit(tile)
-    return PaintedTile(request.layer, tile, paint(tile, limit, colors), limit, colors, matrix)
-
-
-def layer_limit(matrix: Array) -> float:
-    """The end of the colour scale for single weights of a layer, from at most about a million of them."""
-    steps = [max(1, side // 1024) for side in matrix.shape]
-    sample = matrix[:: steps[0], :: steps[1]]
-    return color_limit(
-        heatmap(sample, (0, sample.shape[0]), (0, sample.shape[1]), 1 << 20, 1 << 20, "magnitude")
-    )
-
-
 def tables_of(cache: WeightCache, layers: Sequence[str], check: Check) -> dict[str, MagnitudeTable]:
     """The magnitude tables of layers."""
     found = {}
@@ -126,9 +83,3 @@ def removal(tables: Mapping[str, MagnitudeTable], thresholds: Mapping[str, float
             zeros += table.up_to(0.0)
             exact &= table.exact
     return Removal(removed, zeros, weights, exact)
-
-
-def weights_on_show(request: TileRequest) -> int:
-    """How many weights a tile request covers."""
-    spans = (request.rows[1] - request.rows[0], request.columns[1] - request.columns[0])
-    return int(np.prod(spans, dtype=np.int64))

@@ -1,78 +1,38 @@
 """The Heatmap tab: the weight matrix of one layer as a picture, from the whole down to single weights."""
 
-import csv
-import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from math import prod
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from PySide6.QtCore import QPoint, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QAction, QContextMenuEvent, QGuiApplication, QPainter
-from PySide6.QtSvg import QSvgGenerator
-from PySide6.QtWidgets import (
-    QComboBox,
-    QFileDialog,
-    QHBoxLayout,
-    QMenu,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtCore import QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QAction, QContextMenuEvent, QGuiApplication
+from PySide6.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QMenu, QVBoxLayout, QWidget
 
-from core.analysis.colormaps import HeatmapColors
-from core.analysis.positions import axis_titles, columns_per_channel, position_text
-from core.analysis.sparsity import HeatmapMode, HeatmapTile
+from core.analysis.patterns import PatternCount
+from core.analysis.positions import axis_names, axis_titles, columns_per_channel
 from core.errors import StudioError
-from core.files import write_text
-from core.formatting import count, percent, significant
+from core.formatting import percent
 from core.models.description import Layer
 from studio import theme
 from studio.problem import problem_from
 from studio.views.color_bar import ColorBar
 from studio.views.elided import ElidedLabel
+from studio.views.heatmap_controls import HeatmapControls
+from studio.views.heatmap_files import numbers, save_picture
+from studio.views.heatmap_request import Look, PaintedTile, TileRequest
+from studio.views.heatmap_words import legend_text, profile_title, read_out, scale_of, value_text
 from studio.views.matrix_canvas import MatrixCanvas
+from studio.views.notice import PanelNotice
 
-_MODES: tuple[tuple[HeatmapMode, str, str], ...] = (
-    ("magnitude", "|w|", "Magnitude of the weights"),
-    ("signed", "Signed w", "The weights with their sign"),
-    ("sparsity", "Zero fraction", "Which part of the weights is exactly zero"),
-)
 _MOST_PIXELS = 2048
-_MOST_NUMBERS = 4_000_000
-"""Pixels per side that are computed at most; values that are copied or saved as CSV at most."""
-
-
-@dataclass(frozen=True)
-class TileRequest:
-    """What the heatmap would like to show."""
-
-    layer: str
-    rows: tuple[int, int]
-    columns: tuple[int, int]
-    height: int
-    width: int
-    mode: HeatmapMode
-
-
-@dataclass(frozen=True, eq=False)
-class PaintedTile:
-    """A tile ready for the screen, with the whole matrix for the cursor's read-out (not copied)."""
-
-    layer: str
-    tile: HeatmapTile
-    pixels: NDArray[np.uint32]
-    limit: float
-    colors: HeatmapColors
-    matrix: NDArray[Any]
+"""Pixels per side that are computed at most."""
 
 
 class HeatmapView(QWidget):
     """Shows painted tiles and tells which one it wants next."""
 
     tile_wanted = Signal(object)  # TileRequest
+    compare_requested = Signal()  # a difference is wanted, but there is no second model
     problem = Signal(object)  # Problem: a file could not be written
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -80,62 +40,54 @@ class HeatmapView(QWidget):
         self.setObjectName("heatmapView")
         self._layers: tuple[Layer, ...] = ()
         self._shown: PaintedTile | None = None
+        self._patterns: PatternCount | None = None
         self._asked = False
 
-        self.layer_box = QComboBox()
-        self.layer_box.setObjectName("heatmapLayer")
-        self.layer_box.setAccessibleName("Layer on the heatmap")
-        self.layer_box.setToolTip("Which of the selected layers is shown; a heatmap shows one at a time")
-        self.layer_box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.layer_box.setMinimumContentsLength(12)
-        self.layer_box.currentIndexChanged.connect(self._layer_chosen)
-        self.mode_box = QComboBox()
-        self.mode_box.setObjectName("heatmapMode")
-        self.mode_box.setAccessibleName("What the colours show")
-        self.mode_box.setToolTip("What the colours show")
-        for mode, text, tip in _MODES:
-            self.mode_box.addItem(text, mode)
-            self.mode_box.setItemData(self.mode_box.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
-        self.mode_box.currentIndexChanged.connect(self._mode_chosen)
-        self.whole = QPushButton("Whole layer")
-        self.whole.setObjectName("heatmapWhole")
-        self.whole.setAccessibleName("Show the whole layer")
-        self.whole.setToolTip("Show the whole layer again (double-click or 0)")
+        self.controls = HeatmapControls()
+        self.layer_box: QComboBox = self.controls.layer_box
+        self.mode_box: QComboBox = self.controls.mode_box
+        self.controls.layer_chosen.connect(self._layer_chosen)
+        self.controls.look_changed.connect(self._look_chosen)
         self.read_out = ElidedLabel()
         self.read_out.setObjectName("heatmapReadOut")
         self.read_out.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-        controls = QHBoxLayout()
-        controls.setContentsMargins(theme.SPACE, theme.SPACE, theme.SPACE, theme.SPACE // 2)
-        controls.setSpacing(theme.SPACE)
-        for widget in (self.layer_box, self.mode_box, self.whole):
-            controls.addWidget(widget)
-        controls.addStretch(1)
 
         self.canvas = MatrixCanvas()
         self.canvas.setAccessibleName("Weight matrix")
         self.canvas.setToolTip("")
+        self.canvas.with_margins = True
         self.canvas.view_changed.connect(self.ask)
         self.canvas.hovered.connect(self._hovered)
-        self.whole.clicked.connect(self.canvas.reset_view)
+        self.canvas.margin_hovered.connect(self._margin_hovered)
+        self.controls.whole.clicked.connect(self.canvas.reset_view)
         self.color_bar = ColorBar()
-        picture = QHBoxLayout()
-        picture.setContentsMargins(theme.SPACE, 0, theme.SPACE // 2, 0)
-        picture.setSpacing(theme.SPACE // 2)
-        picture.addWidget(self.canvas, 1)
-        picture.addWidget(self.color_bar)
         self.legend = ElidedLabel()
         self.legend.setObjectName("heatmapLegend")
         self.legend.setProperty("role", "small")
         for label in (self.read_out, self.legend):
             label.setContentsMargins(theme.SPACE, 0, theme.SPACE, 4)
 
+        content = QWidget()
+        content.setObjectName("heatmapContent")
+        picture = QHBoxLayout()
+        picture.setContentsMargins(theme.SPACE, 0, theme.SPACE // 2, 0)
+        picture.setSpacing(theme.SPACE // 2)
+        picture.addWidget(self.canvas, 1)
+        picture.addWidget(self.color_bar)
+        inside = QVBoxLayout(content)
+        inside.setContentsMargins(0, 0, 0, 0)
+        inside.setSpacing(0)
+        inside.addLayout(picture, 1)
+        inside.addWidget(self.read_out)
+        inside.addWidget(self.legend)
+        self.notice = PanelNotice(content)
+        self.notice.action.connect(self.compare_requested)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
-        layout.addLayout(controls)
-        layout.addLayout(picture, 1)
-        layout.addWidget(self.read_out)
-        layout.addWidget(self.legend)
+        layout.addWidget(self.controls)
+        layout.addWidget(self.notice)
+        layout.addWidget(content, 1)
 
         # Many wheel steps in one turn of the event loop ask for one tile.
         self._soon = QTimer(self)
@@ -153,42 +105,64 @@ class HeatmapView(QWidget):
         return self._layers[place] if 0 <= place < len(self._layers) else None
 
     @property
-    def mode(self) -> HeatmapMode:
-        """What the colours show."""
-        mode: HeatmapMode = self.mode_box.currentData()
-        return mode
+    def look(self) -> Look:
+        """How it is shown."""
+        return self.controls.look
 
     def show_layers(self, layers: Sequence[Layer]) -> None:
         """Offer these layers; the one on show stays if it is among them, else the first is shown."""
         before = self.layer
         self._layers = tuple(layers)
         keep = next((place for place, layer in enumerate(self._layers) if layer is before), 0)
-        self.layer_box.blockSignals(True)
-        self.layer_box.clear()
-        self.layer_box.addItems([layer.name for layer in self._layers])
-        self.layer_box.setCurrentIndex(keep if self._layers else -1)
-        self.layer_box.blockSignals(False)
-        several = len(self._layers) > 1
-        self.layer_box.setVisible(several)
+        self.controls.offer(self._layers, keep)
         if self.layer is not before:
             self._layer_chosen()
 
     def show_tile(self, painted: PaintedTile) -> None:
-        """Show a painted tile of the layer on show; others are ignored."""
+        """Show a painted tile of the layer on show, in the look that is chosen; others are ignored."""
         layer = self.layer
-        if layer is None or layer.name != painted.layer:
+        if layer is None or layer.name != painted.layer or painted.look != self.look:
             return
         self._shown = painted
-        single = painted.tile.block == (1, 1)
-        self.canvas.set_pixels(
-            painted.pixels,
-            painted.tile.rows,
-            painted.tile.columns,
-            painted.tile.block,
-            self._value_text if single else None,
-        )
-        self.color_bar.show_scale(*_scale_of(painted))
-        self.legend.show_text(legend_text(painted.tile))
+        self.notice.clear()
+        tile = painted.tile
+        text = self._value_text if tile.exact else None
+        self.canvas.set_pixels(painted.pixels, tile.rows, tile.columns, tile.block, text)
+        self.canvas.set_profiles(profile_title(painted.look), painted.by_row, painted.by_column)
+        self.color_bar.show_scale(*scale_of(painted))
+        self._hovered(self.canvas.cell)
+        self._tell()
+
+    def show_patterns(self, layer: str, found: PatternCount) -> None:
+        """Say how many groups of the layer break the pattern."""
+        if self.layer is not None and self.layer.name == layer:
+            self._patterns = found
+            self._tell()
+
+    def show_uncomparable(self, reason: str, button: str | None) -> None:
+        """Say why no difference can be shown, in the place of the picture."""
+        self.notice.show_empty(reason, button)
+
+    def show_channel(self, axis: int, channel: int) -> None:
+        """Look at one channel of the layer on show, and frame it.
+
+        Args:
+            axis: of the weight: 0 for rows of the matrix, 1 for columns.
+        """
+        layer = self.layer
+        if layer is None:
+            return
+        rows = layer.shape[0] if len(layer.shape) > 1 else 1
+        columns, unit = layer.weights // max(1, rows), columns_per_channel(layer.shape)
+        if axis == 0:
+            part, whole = (channel, channel + 1), (0, columns)
+            self.canvas.show_part((channel - 4, channel + 5), whole)
+            self.canvas.mark(part, whole)
+        else:
+            part, whole = (channel * unit, (channel + 1) * unit), (0, rows)
+            self.canvas.show_part(whole, (part[0] - 4 * unit, part[1] + 4 * unit))
+            self.canvas.mark(whole, part)
+        self.ask()
 
     def ask(self) -> None:
         """Ask for the tile that suits the present view, once the event loop gets there."""
@@ -200,48 +174,59 @@ class HeatmapView(QWidget):
             return
         height, width = (min(side, _MOST_PIXELS) for side in self.canvas.pixel_size)
         self.tile_wanted.emit(
-            TileRequest(layer.name, self.canvas.view_rows, self.canvas.view_columns, height, width, self.mode)
+            TileRequest(layer.name, self.canvas.view_rows, self.canvas.view_columns, height, width, self.look)
         )
+
+    def _tell(self) -> None:
+        if self._shown is not None and self.layer is not None:
+            self.legend.show_text(legend_text(self.layer, self._shown, self._patterns))
 
     # -- read-out -------------------------------------------------------------------------------------------
 
     def read_out_of(self, row: int, column: int) -> str:
         """Where a weight is in the tensor, its value, and what its pixel shows if it is not alone there."""
         layer, shown = self.layer, self._shown
-        if layer is None or shown is None:
-            return ""
-        where = position_text(layer.kind, layer.shape, row, column)
-        text = f"{where}: w = {_number(shown.matrix[row, column].item(), 4)}"
-        pixel = shown.tile.pixel_at(row, column)
-        if pixel is None or shown.tile.block == (1, 1) or not shown.tile.exact:
-            return text
-        (top, bottom), (left, right) = shown.tile.weights_of(pixel)
-        means = {"magnitude": "mean |w| ", "signed": "mean w ", "sparsity": ""}[shown.tile.mode]
-        value = f"{means}{_number(float(shown.tile.values[pixel]), 3)}, " if means else ""
-        zeros = percent(float(shown.tile.zeros[pixel]), 1)
-        return f"{text} · pixel of {count((bottom - top) * (right - left))} weights: {value}{zeros} zeros"
+        return "" if layer is None or shown is None else read_out(layer, shown, row, column)
 
     def _hovered(self, cell: tuple[int, int] | None) -> None:
         self.read_out.show_text("" if cell is None else self.read_out_of(*cell))
 
+    def _margin_hovered(self, cell: tuple[str, int] | None) -> None:
+        layer, profiles = self.layer, self.canvas.profiles
+        if cell is None or layer is None or self._shown is None:
+            self.read_out.show_text("")
+            return
+        side, index = cell
+        names = axis_names(layer.kind, len(layer.shape))
+        if side == "row":
+            fraction, block = profiles.fraction_of_row(index), profiles.block[0]
+            name = names[0] if len(names) > 1 else "row"
+        else:
+            fraction, block, name = profiles.fraction_of_column(index), profiles.block[1], "column"
+        if fraction is None:
+            self.read_out.show_text("")
+            return
+        start = index // block * block
+        place = f"{start:,}" if block == 1 else f"{start:,} to {start + block - 1:,}"
+        self.read_out.show_text(
+            f"{name} {place}: {percent(fraction, 1)} {profiles.title} in the part on show"
+        )
+
     def _value_text(self, row: int, column: int) -> str:
-        if self._shown is None:
-            return ""
-        value = self._shown.matrix[row, column].item()
-        return "0" if value == 0 else _number(value, 2)
+        return "" if self._shown is None else value_text(self._shown, row, column)
 
     # -- choices --------------------------------------------------------------------------------------------
 
     def _layer_chosen(self) -> None:
         layer = self.layer
-        self._shown = None
+        self._shown = self._patterns = None
         self.read_out.clear()
         self.legend.clear()
         if layer is None:
             self.canvas.set_matrix(0, 0, ("", ""), 1)
             return
         rows = layer.shape[0] if len(layer.shape) > 1 else 1
-        columns = layer.weights // rows if rows else 0
+        columns = prod(layer.shape[1:]) if len(layer.shape) > 1 else layer.weights
         self.canvas.set_matrix(
             rows, columns, axis_titles(layer.kind, layer.shape), columns_per_channel(layer.shape)
         )
@@ -249,7 +234,8 @@ class HeatmapView(QWidget):
             self.legend.show_text("This layer has no weights.")
         self.ask()
 
-    def _mode_chosen(self) -> None:
+    def _look_chosen(self) -> None:
+        self._patterns = None
         self.ask()
 
     # -- data out -------------------------------------------------------------------------------------------
@@ -263,7 +249,8 @@ class HeatmapView(QWidget):
         self._reset.triggered.connect(self.canvas.reset_view)
 
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
-        if self._shown is None or not self.canvas.geometry().contains(event.pos()):
+        inside = self.canvas.rect().contains(self.canvas.mapFromGlobal(event.globalPos()))
+        if self._shown is None or not inside or not self.canvas.isVisible():
             return
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -271,7 +258,7 @@ class HeatmapView(QWidget):
         menu.popup(event.globalPos())
 
     def copy_data(self) -> None:
-        """Put the weights on show on the clipboard as tab-separated text."""
+        """Put the numbers on show on the clipboard as tab-separated text."""
         try:
             QGuiApplication.clipboard().setText(self._numbers("\t"))
         except StudioError as error:
@@ -281,7 +268,7 @@ class HeatmapView(QWidget):
         """Ask for a file and save the heatmap there."""
         layer = self.layer
         name = f"heatmap {layer.name}.png" if layer else "heatmap.png"
-        kinds = "Image (*.png);;Vector (*.svg);;Weights on show (*.csv)"
+        kinds = "Image (*.png);;Vector (*.svg);;Numbers on show (*.csv)"
         path, _ = QFileDialog.getSaveFileName(self, "Save heatmap", name, kinds)
         if path:
             try:
@@ -290,89 +277,17 @@ class HeatmapView(QWidget):
                 self.problem.emit(problem_from(error))
 
     def save(self, path: Path) -> None:
-        """Save as .png (as it looks), .svg (axes and text as vectors) or .csv (the weights on show).
+        """Save as .png (as it looks), .svg (axes and text as vectors) or .csv (the numbers on show).
 
         Raises:
             StudioError: for another ending, for too many weights, or where the file cannot be written.
         """
-        match path.suffix.lower():
-            case ".csv":
-                write_text(path, self._numbers(","))
-            case ".png":
-                if not self.grab().save(str(path)):
-                    raise StudioError(f"{path.name} was not written: {path.parent} may not be written to.")
-            case ".svg":
-                self._save_svg(path)
-            case _:
-                raise StudioError(f"{path.name} was not written: end the name with .png, .svg or .csv.")
-
-    def _save_svg(self, path: Path) -> None:
-        # The generator is silent about a folder that it cannot write to.
-        write_text(path, "")
-        generator = QSvgGenerator()
-        generator.setFileName(str(path))
-        generator.setSize(self.size())
-        generator.setViewBox(self.rect())
-        generator.setTitle(self.legend.text())
-        painter = QPainter(generator)
-        self.render(painter, QPoint())
-        painter.end()
+        save_picture(self, path, self.legend.text(), self._numbers)
 
     def _numbers(self, separator: str) -> str:
-        """The weights on show with full precision, one row of the matrix per line."""
-        if self._shown is None:
+        if self._shown is None or self.layer is None:
             return ""
-        (top, bottom), (left, right) = self.canvas.view_rows, self.canvas.view_columns
-        if (bottom - top) * (right - left) > _MOST_NUMBERS:
-            raise StudioError(
-                f"{count((bottom - top) * (right - left))} weights are too many for a table: zoom in to at most "
-                f"{count(_MOST_NUMBERS)} first."
-            )
-        text = io.StringIO()
-        writer = csv.writer(text, delimiter=separator, lineterminator="\n")
-        writer.writerow(["row", *range(left, right)])
-        for row in range(top, bottom):
-            writer.writerow([row, *map(repr, self._shown.matrix[row, left:right].tolist())])
-        return text.getvalue()
+        return numbers(self._shown, self.canvas.view_rows, self.canvas.view_columns, separator)
 
     def minimumSizeHint(self) -> QSize:
         return QSize(240, 200)
-
-
-def legend_text(tile: HeatmapTile) -> str:
-    """One sentence that says what a pixel is, and one about holes."""
-    rows, columns = tile.block
-    if tile.block == (1, 1):
-        return "1 pixel = 1 weight; holes are pruned weights (exactly zero)."
-    what = {"magnitude": "mean |w|", "signed": "mean w", "sparsity": "fraction of zeros"}[tile.mode]
-    if not tile.exact:
-        return f"Preview: 1 pixel = the first of {rows} × {columns} weights; the {what} follows."
-    return f"1 pixel = {what} of {rows} × {columns} weights (rows × columns); a hole = all of them pruned."
-
-
-def _scale_of(
-    painted: PaintedTile,
-) -> tuple[
-    str, NDArray[np.uint8], tuple[tuple[float, str], ...], tuple[tuple[tuple[int, int, int], str], ...]
-]:
-    tile, limit, colors = painted.tile, painted.limit, painted.colors
-    end = significant(limit, 2)
-    mean = "mean " if tile.weights_per_pixel > 1 else ""
-    if tile.mode == "sparsity":
-        title, labels = "zero fraction", ((0.0, "0 %"), (0.5, "50 %"), (1.0, "100 %"))
-    elif tile.mode == "magnitude":
-        title, labels = f"{mean}|w|", ((0.0, "0"), (0.5, significant(limit / 2, 2)), (1.0, f"≥ {end}"))
-    else:
-        title, labels = f"{mean}w", ((0.0, f"≤ −{end}"), (0.5, "0"), (1.0, f"≥ {end}"))
-    swatches = [(colors.hole, "pruned (0)")]
-    if tile.going is not None:
-        swatches.append((colors.going, "would go"))
-    if tile.invalid is not None:
-        swatches.append((colors.invalid, "NaN or Inf"))
-    return title, colors.table(tile.mode), labels, tuple(swatches)
-
-
-def _number(value: Any, digits: int) -> str:
-    if isinstance(value, complex):
-        return f"{value:.{digits}g}"
-    return significant(float(value), digits).replace("-", "−")

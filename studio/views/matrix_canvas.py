@@ -25,14 +25,18 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QWidget
 
 from studio import theme
+from studio.views.matrix_axes import BELOW, paint_axes
+from studio.views.matrix_profiles import DEPTH, GAP, Profiles, row_or_column
 
-_LEFT, _TOP, _RIGHT, _BOTTOM = 56, 8, 8, 38
+_LEFT, _TOP, _RIGHT = 56, 8, 8
+_MARGINS_FROM = (300, 200)
 _LEAST_CELLS = 4
 _WHEEL_STEP = 1.25
 _KEY_STEP = 1.5
+_CLICK_SLACK = 3
 _GRID_FROM = 10
 _TEXT_FROM = (50, 17)
-"""Cell sizes in pixels from which grid lines and values are drawn."""
+"""Width and height from which there is room for margins; cell sizes from which grid lines and values are drawn."""
 
 
 class MatrixCanvas(QWidget):
@@ -40,6 +44,8 @@ class MatrixCanvas(QWidget):
 
     view_changed = Signal()
     hovered = Signal(object)  # (row, column) or None
+    margin_hovered = Signal(object)  # ("row" or "column", index) or None
+    clicked = Signal(object)  # (row, column): pressed and released without dragging
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -56,7 +62,12 @@ class MatrixCanvas(QWidget):
         self._titles = ("", "")
         self._column_unit = 1
         self._value_text: Callable[[int, int], str] | None = None
+        self._marked = QRectF()
+        self.profiles = Profiles()
+        self.with_margins = False
+        self._margin_cell: tuple[str, int] | None = None
         self._drag: QPointF | None = None
+        self._pressed: QPointF | None = None
         self._cell: tuple[int, int] | None = None
         theme.events.changed.connect(self._repaint)
 
@@ -72,6 +83,8 @@ class MatrixCanvas(QWidget):
         self._rows, self._columns = rows, columns
         self._titles, self._column_unit = titles, column_unit
         self._image, self._pixels, self._value_text = QImage(), None, None
+        self._marked = QRectF()
+        self.profiles.clear()
         self._set_cell(None)
         self._view = self._whole()
         self.update()
@@ -99,6 +112,29 @@ class MatrixCanvas(QWidget):
         self._value_text = value_text
         self.update()
 
+    def set_profiles(self, title: str, by_row: NDArray[np.float32], by_column: NDArray[np.float32]) -> None:
+        """Show fractions beside and above the pixels set last, one for each row and column of pixels."""
+        self.profiles.show(title, by_row, by_column, self._covers, self._block)
+        self.update()
+
+    def mark(self, rows: tuple[int, int], columns: tuple[int, int]) -> None:
+        """Frame some rows and columns until another matrix is shown; empty spans take the frame away."""
+        self._marked = QRectF(columns[0], rows[0], columns[1] - columns[0], rows[1] - rows[0])
+        self.update()
+
+    def show_part(self, rows: tuple[int, int], columns: tuple[int, int]) -> None:
+        """Look at some rows and columns, with at least a few cells on each side."""
+        part = QRectF(columns[0], rows[0], columns[1] - columns[0], rows[1] - rows[0])
+        height = min(self._rows, max(part.height(), _LEAST_CELLS))
+        width = min(self._columns, max(part.width(), _LEAST_CELLS))
+        center = part.center()
+        self._look_at(QRectF(center.x() - width / 2, center.y() - height / 2, width, height))
+
+    @property
+    def cell(self) -> tuple[int, int] | None:
+        """Row and column under the cursor."""
+        return self._cell
+
     @property
     def view_rows(self) -> tuple[int, int]:
         """The rows on show, as (start, stop)."""
@@ -117,9 +153,13 @@ class MatrixCanvas(QWidget):
 
     def picture_area(self) -> QRectF:
         """Where the matrix is painted."""
-        return QRectF(
-            _LEFT, _TOP, max(1, self.width() - _LEFT - _RIGHT), max(1, self.height() - _TOP - _BOTTOM)
-        )
+        margin = DEPTH + GAP + 4 if self._margins else 0
+        width = self.width() - _LEFT - _RIGHT - (margin + 6 if margin else 0)
+        return QRectF(_LEFT, _TOP + margin, max(1, width), max(1, self.height() - _TOP - BELOW - margin))
+
+    @property
+    def _margins(self) -> bool:
+        return self.with_margins and self.width() >= _MARGINS_FROM[0] and self.height() >= _MARGINS_FROM[1]
 
     def cell_at(self, place: QPointF) -> tuple[int, int] | None:
         """Row and column under a place of the widget, or None outside."""
@@ -179,7 +219,7 @@ class MatrixCanvas(QWidget):
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         if event.button() == Qt.MouseButton.LeftButton:
-            self._drag = event.position()
+            self._drag = self._pressed = event.position()
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         if self._drag is not None and event.buttons() & Qt.MouseButton.LeftButton:
@@ -187,15 +227,22 @@ class MatrixCanvas(QWidget):
             self._drag = event.position()
             self.pan(before.x() - now.x(), before.y() - now.y())
         self._set_cell(self.cell_at(event.position()))
+        self._set_margin_cell(self._margin_at(event.position()))
 
-    def mouseReleaseEvent(self, _event: QMouseEvent) -> None:
-        self._drag = None
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        pressed, self._drag, self._pressed = self._pressed, None, None
+        if pressed is None or event.button() != Qt.MouseButton.LeftButton:
+            return
+        cell = self.cell_at(event.position())
+        if cell is not None and (event.position() - pressed).manhattanLength() <= _CLICK_SLACK:
+            self.clicked.emit(cell)
 
     def mouseDoubleClickEvent(self, _event: QMouseEvent) -> None:
         self.reset_view()
 
     def leaveEvent(self, event: QEvent) -> None:
         self._set_cell(None)
+        self._set_margin_cell(None)
         super().leaveEvent(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
@@ -235,6 +282,19 @@ class MatrixCanvas(QWidget):
             self.update()
             self.hovered.emit(cell)
 
+    def _margin_at(self, place: QPointF) -> tuple[str, int] | None:
+        area = self.picture_area()
+        side = row_or_column(place, area) if self._margins and self._view.isValid() else ""
+        point = self._to_matrix(place)
+        if side == "row":
+            return side, min(self._rows - 1, math.floor(point.y()))
+        return (side, min(self._columns - 1, math.floor(point.x()))) if side else None
+
+    def _set_margin_cell(self, cell: tuple[str, int] | None) -> None:
+        if cell != self._margin_cell:
+            self._margin_cell = cell
+            self.margin_hovered.emit(cell)
+
     def _repaint(self, _tokens: object) -> None:
         self.update()
 
@@ -254,7 +314,9 @@ class MatrixCanvas(QWidget):
             self._paint_image(painter, area)
             self._paint_cells(painter, area, colors)
             painter.restore()
-            self._paint_axes(painter, area, colors)
+            paint_axes(painter, area, self._view, self._titles, self._column_unit, colors)
+            if self._margins:
+                self.profiles.paint(painter, area, self._view, colors)
         painter.setPen(QColor(colors.accent if self.hasFocus() else colors.line))
         painter.drawRect(area.adjusted(-0.5, -0.5, 0.5, 0.5))
         painter.end()
@@ -275,34 +337,47 @@ class MatrixCanvas(QWidget):
         painter.drawImage(target, self._image, source)
 
     def _paint_cells(self, painter: QPainter, area: QRectF, colors: theme.Tokens) -> None:
-        across, down = area.width() / self._view.width(), area.height() / self._view.height()
+        tall, wide = self._block
+        across = area.width() / self._view.width() * wide
+        down = area.height() / self._view.height() * tall
         (top, bottom), (left, right) = self.view_rows, self.view_columns
+        first_row, first_column = top // tall * tall, left // wide * wide
         if min(across, down) >= _GRID_FROM:
             line = QColor(colors.line)
             line.setAlpha(110)
             painter.setPen(line)
-            for row in range(top, bottom + 1):
+            for row in range(first_row, bottom + 1, tall):
                 y = self._to_widget(QPointF(0, row)).y()
                 painter.drawLine(QPointF(area.left(), y), QPointF(area.right(), y))
-            for column in range(left, right + 1):
+            for column in range(first_column, right + 1, wide):
                 x = self._to_widget(QPointF(column, 0)).x()
                 painter.drawLine(QPointF(x, area.top()), QPointF(x, area.bottom()))
         if across >= _TEXT_FROM[0] and down >= _TEXT_FROM[1] and self._value_text is not None:
-            self._paint_values(painter, self._value_text)
+            rows, columns = range(first_row, bottom, tall), range(first_column, right, wide)
+            self._paint_values(painter, self._value_text, rows, columns)
         if self._cell is not None and min(across, down) >= 3:
-            row, column = self._cell
+            row, column = self._cell[0] // tall * tall, self._cell[1] // wide * wide
+            painter.setPen(QPen(QColor(colors.accent), 2))
+            painter.drawRect(self._cells_rect(row, column, tall, wide))
+        if not self._marked.isEmpty():
             frame = QRectF(
-                self._to_widget(QPointF(column, row)), self._to_widget(QPointF(column + 1, row + 1))
+                self._to_widget(self._marked.topLeft()), self._to_widget(self._marked.bottomRight())
             )
             painter.setPen(QPen(QColor(colors.accent), 2))
-            painter.drawRect(frame)
+            painter.drawRect(frame.adjusted(-1, -1, 1, 1))
 
-    def _paint_values(self, painter: QPainter, value_text: Callable[[int, int], str]) -> None:
-        for row in range(*self.view_rows):
-            for column in range(*self.view_columns):
-                cell = QRectF(
-                    self._to_widget(QPointF(column, row)), self._to_widget(QPointF(column + 1, row + 1))
-                )
+    def _cells_rect(self, row: int, column: int, tall: int, wide: int) -> QRectF:
+        end = QPointF(min(self._columns, column + wide), min(self._rows, row + tall))
+        return QRectF(self._to_widget(QPointF(column, row)), self._to_widget(end))
+
+    def _paint_values(
+        self, painter: QPainter, value_text: Callable[[int, int], str], rows: range, columns: range
+    ) -> None:
+        area = self.picture_area()
+        for row in rows:
+            for column in columns:
+                # The part that is seen, so that the figure of a channel does not scroll out of sight.
+                cell = self._cells_rect(row, column, rows.step, columns.step).intersected(area)
                 painter.setPen(QColor("black" if self._bright(row, column) else "white"))
                 painter.drawText(cell, int(Qt.AlignmentFlag.AlignCenter), value_text(row, column))
 
@@ -315,33 +390,6 @@ class MatrixCanvas(QWidget):
         pixel = int(self._pixels[y, x])
         red, green, blue = pixel >> 16 & 255, pixel >> 8 & 255, pixel & 255
         return 0.299 * red + 0.587 * green + 0.114 * blue > 140
-
-    def _paint_axes(self, painter: QPainter, area: QRectF, colors: theme.Tokens) -> None:
-        metrics = painter.fontMetrics()
-        painter.setPen(QColor(colors.text_muted))
-        for row in _ticks(self._view.top(), self._view.bottom(), 1, area.height() / 34):
-            y = self._to_widget(QPointF(0, row + 0.5)).y()
-            if area.top() <= y <= area.bottom():
-                painter.drawLine(QPointF(area.left() - 4, y), QPointF(area.left(), y))
-                where = QRectF(14, y - 8, area.left() - 20, 16)
-                painter.drawText(
-                    where, int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter), f"{row:,}"
-                )
-        unit = self._column_unit
-        for column in _ticks(self._view.left(), self._view.right(), unit, area.width() / 60):
-            x = self._to_widget(QPointF(column + unit / 2, 0)).x()
-            if area.left() <= x <= area.right():
-                painter.drawLine(QPointF(x, area.bottom()), QPointF(x, area.bottom() + 4))
-                where = QRectF(x - 40, area.bottom() + 4, 80, 16)
-                painter.drawText(where, int(Qt.AlignmentFlag.AlignHCenter), f"{column // unit:,}")
-        below = QRectF(area.left(), self.height() - metrics.height() - 1, area.width(), metrics.height())
-        painter.drawText(below, int(Qt.AlignmentFlag.AlignCenter), self._titles[1])
-        painter.save()
-        painter.translate(1, area.center().y())
-        painter.rotate(-90)
-        beside = QRectF(-area.height() / 2, 0, area.height(), metrics.height())
-        painter.drawText(beside, int(Qt.AlignmentFlag.AlignCenter), self._titles[0])
-        painter.restore()
 
     def _to_matrix(self, place: QPointF) -> QPointF:
         area = self.picture_area()
@@ -356,11 +404,3 @@ class MatrixCanvas(QWidget):
             area.left() + (point.x() - self._view.left()) / self._view.width() * area.width(),
             area.top() + (point.y() - self._view.top()) / self._view.height() * area.height(),
         )
-
-
-def _ticks(low: float, high: float, unit: int, most: float) -> range:
-    """Cells to label between two places: multiples of `unit` times 1, 2 or 5 times a power of ten."""
-    wanted = max(1.0, (high - low) / unit / max(1.0, most))
-    power = 10 ** math.floor(math.log10(wanted))
-    step = next(power * digit for digit in (1, 2, 5, 10) if power * digit >= wanted - 1e-9) * unit
-    return range(math.floor(low / step) * step, math.ceil(high), step)

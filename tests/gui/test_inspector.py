@@ -472,7 +472,8 @@ def test_many_weights_share_a_pixel_and_the_legend_says_so(
     assert heatmap.legend.text().startswith(f"1 pixel = mean |w| of {rows} × {columns} weights")
     block = matrix[:rows, :columns]
     text = heatmap.read_out_of(0, 0)
-    assert f"pixel of {rows * columns} weights: mean |w| {significant(float(np.abs(block).mean()))}" in text
+    place = f"{rows} × {columns} weights (out 0 to {rows - 1}, in 0 to {columns - 1})"
+    assert f"{place}: mean |w| {significant(float(np.abs(block).mean()))}" in text
     assert f"{100 * np.mean(block == 0):.1f} % zeros" in text
     assert "out 0, in 0: w = " in text
 
@@ -484,7 +485,7 @@ def test_a_large_layer_is_previewed_then_shown_exactly(
     background: Background,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("studio.controllers.inspect_work.PREVIEW_FROM", 100_000)
+    monkeypatch.setattr("studio.controllers.heatmap_work.PREVIEW_FROM", 100_000)
     seen: list[bool] = []
     show = heatmap.show_tile
     monkeypatch.setattr(
