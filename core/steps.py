@@ -164,6 +164,15 @@ class PruneSettings(StepSettings):
             layers=True, percent=True, when={"granularity": ["weights", "blocks", "kernels"]}
         ),
     )
+    output_sparsity: Sparsity | None = Field(
+        default=None,
+        title="Output layer",
+        description="A sparsity of its own for the last layer, in which few weights decide between the classes (the "
+        "Lottery Ticket removes half as much of it); empty: treated as the others.",
+        json_schema_extra=shown(
+            percent=True, advanced=True, when={"granularity": ["weights", "blocks", "kernels"]}
+        ),
+    )
     exclude: tuple[LayerPattern, ...] = Field(
         default=(),
         title="Leave alone",
@@ -193,7 +202,7 @@ class PruneSettings(StepSettings):
         )
 
     def summary(self) -> str:
-        exceptions = len(self.overrides) + len(self.exclude)
+        exceptions = len(self.overrides) + len(self.exclude) + (self.output_sparsity is not None)
         if self.granularity == "n-of-m":
             parts = [self.criterion, f"{self.keep_n} of {self.group_m}"]
         else:
@@ -202,7 +211,7 @@ class PruneSettings(StepSettings):
             if self.granularity != "weights":
                 parts.append(self.granularity)
         if exceptions:
-            parts.append(f"{exceptions} exceptions")
+            parts.append(f"{exceptions} {'exception' if exceptions == 1 else 'exceptions'}")
         return " · ".join(parts)
 
 

@@ -140,15 +140,19 @@ def layer_budgets(settings: PruneSettings, names: Iterable[str]) -> tuple[LayerB
     """Sort layers into ranked together, alone and excluded.
 
     An exclusion beats everything. Of the own sparsities, an exact name beats a pattern and a later entry
-    beats an earlier one. Erdős–Rényi-kernel budgets begin as those of a global scope; `erk_budgets` shares them out.
+    beats an earlier one; both beat the sparsity of the output layer, which is the last of `names`.
+    Erdős–Rényi-kernel budgets begin as those of a global scope and are shared out when the shapes are known.
     """
     remaining = settings.of == "remaining"
+    names = list(names)
     budgets = []
     for name in names:
         if any(matches(name, pattern) for pattern in settings.exclude):
             budgets.append(LayerBudget(name, "excluded", 0.0))
         elif (own := _own_sparsity(name, settings.overrides)) is not None:
             budgets.append(LayerBudget(name, "alone", own, remaining))
+        elif settings.output_sparsity is not None and name == names[-1]:
+            budgets.append(LayerBudget(name, "alone", settings.output_sparsity, remaining))
         else:
             ranked: Literal["scope", "alone"] = "scope" if settings.scope in ("global", "erk") else "alone"
             budgets.append(LayerBudget(name, ranked, settings.sparsity, remaining))

@@ -58,7 +58,14 @@ def _tensors(settings: RewindSettings, state: RunState) -> dict[str, Tensor]:
     fresh = build_module(
         description.architecture, description.num_classes, seed=state.step_seed(), in_channels=channels
     )
-    return fresh.state_dict()
+    tensors: dict[str, Tensor] = fresh.state_dict()
+    present = state.module.state_dict()
+    if any(tensors[name].shape != tensor.shape for name, tensor in present.items()):
+        raise StudioError(
+            f"{state.place} cannot draw new weights, because channels were removed before: the architecture's rule is "
+            "for its whole width. Go back to the initial weights instead."
+        )
+    return tensors
 
 
 def _masks(settings: RewindSettings, state: RunState) -> Masks:

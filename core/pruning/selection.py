@@ -36,7 +36,9 @@ class ScoredLayer:
 
 
 def select(
-    settings: PruneSettings, layers: Mapping[str, ScoredLayer], check: Callable[[], None] | None = None
+    settings: PruneSettings,
+    layers: Mapping[str, ScoredLayer],
+    check: Callable[[], None] | None = None,
 ) -> dict[str, Mask]:
     """The mask of every layer that loses weights, True where one stays.
 

@@ -1,5 +1,7 @@
 """The pruning step: from settings to masks on the model."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -11,7 +13,7 @@ from core.models.description import Layer
 from core.pruning.criteria import Scores, cost_per_example, score_layers
 from core.pruning.examples import CriterionExamples
 from core.pruning.gradual import prune_by_magnitude, sparsity_of
-from core.pruning.magnitudes import layer_budgets
+from core.pruning.magnitudes import LayerBudget, layer_budgets
 from core.pruning.selection import Mask, ScoredLayer, select
 from core.run_state import RunState
 from core.steps import PruneSettings
@@ -50,6 +52,7 @@ def prune(settings: PruneSettings, state: RunState, context: JobContext) -> None
 
 def _prune_by_scores(settings: PruneSettings, state: RunState, context: JobContext) -> None:
     budgets = layer_budgets(settings, [layer.name for layer in state.description.layers])
+    settings = _with_output_budget(settings, budgets)
     layers = [
         layer
         for layer, budget in zip(state.description.layers, budgets, strict=True)
@@ -67,6 +70,15 @@ def _prune_by_scores(settings: PruneSettings, state: RunState, context: JobConte
     state.masks.zero_removed(state.module)
     if before is not None and examples is not None:
         _tell_prediction(state, context, scored, masks, before, _loss(settings, state, examples))
+
+
+def _with_output_budget(settings: PruneSettings, budgets: Sequence[LayerBudget]) -> PruneSettings:
+    """The same settings with the output layer's sparsity under its name: only some layers go on to be ranked."""
+    if settings.output_sparsity is None or not budgets:
+        return settings
+    last = budgets[-1]
+    own = {} if last.ranked == "excluded" else {last.name: last.sparsity}
+    return settings.model_copy(update={"output_sparsity": None, "overrides": {**settings.overrides, **own}})
 
 
 def _scored(layer: Layer, scores: Scores, state: RunState) -> ScoredLayer:

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from core.errors import StudioError
 from core.presets import load_presets
-from core.recipe import Recipe, check_recipe, load_recipe, recipe_from_json, save_recipe
+from core.recipe import Recipe, check_recipe, find_problems, load_recipe, recipe_from_json, save_recipe
 from core.registry import STEPS, definition_of
+from core.repetition import write_out
 from core.steps import FineTuneSettings, PruneSettings
 from core.steps_flow import RepeatSettings
 
@@ -149,3 +150,28 @@ def test_recipes_are_read_without_torch() -> None:
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_papers_are_recipes_with_a_short_and_a_full_form() -> None:
+    """Optimal Brain Damage and the Lottery Ticket are nothing but steps; written out they are the papers' loops."""
+    presets = {preset.name: preset for preset in load_presets()}
+    for paper in ("Optimal Brain Damage", "Lottery Ticket"):
+        assert sum(name.startswith(f"{paper} (") for name in presets) == 2
+    full = write_out(presets["Lottery Ticket (full protocol)"].steps)
+    kinds = [planned.settings.step for planned in full]
+    assert kinds == ["fine-tune"] + ["prune", "rewind", "fine-tune"] * 15
+    first = full[0].settings
+    assert isinstance(first, FineTuneSettings)
+    assert (first.iterations, first.batch_size, first.learning_rate, first.evaluate_every) == (
+        50_000,
+        60,
+        1.2e-3,
+        100,
+    )
+    cut = full[1].settings
+    assert isinstance(cut, PruneSettings)
+    assert (cut.sparsity, cut.of, cut.scope, cut.output_sparsity) == (0.2, "remaining", "layer", 0.1)
+    assert not find_problems(presets["Lottery Ticket (full protocol)"], ["fc1", "fc2", "fc3"])
+    for preset in presets.values():
+        length = len(write_out(preset.steps))
+        assert length >= len(preset.steps) - 1, preset.name
