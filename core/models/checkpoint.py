@@ -10,6 +10,7 @@ from core.errors import StudioError
 from core.models.checkpoint_archive import read_archive
 from core.models.checkpoint_names import FoundTensors, find_tensors, recorded_accuracy
 from core.models.checkpoint_numpy import looks_like_npy, read_npy
+from core.models.checkpoint_onnx import looks_like_onnx, read_onnx
 from core.models.checkpoint_packed import looks_like_packed, read_packed
 from core.models.checkpoint_safetensors import looks_like_safetensors, read_safetensors
 from core.models.checkpoint_sharded import index_in, looks_like_index, read_index, shard_note
@@ -44,6 +45,7 @@ FORMATS: tuple[Format, ...] = (
     Format("sharded", looks_like_index, read_index),
     Format("zip archive", looks_like_zip, read_archive),
     Format("numpy array", looks_like_npy, read_npy),
+    Format("ONNX", looks_like_onnx, read_onnx),
     Format("torch (legacy)", looks_like_pickle, read_legacy),
 )
 
