@@ -15,6 +15,17 @@ CHUNK = 1 << 14
 size from which the C library gets fresh pages for every array (twice this size costs three times the
 time)."""
 
+STEP = 1 << 18
+"""Elements between two looks at whether to give up, where the work on each is a compiled loop."""
+
+
+def steps(flat: Array, check: Check | None = None) -> Iterator[Array]:
+    """A flat array as views of at most `STEP` elements. `check` is called before each and may raise to give up."""
+    for start in range(0, flat.size, STEP):
+        if check is not None:
+            check()
+        yield flat[start : start + STEP]
+
 
 def float_chunks(
     values: Array, check: Check | None = None, *, keep_float32: bool = False

@@ -3,14 +3,18 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.analysis.chunks import CHUNK, Array, Check, Floats, float_chunks, only_finite
+from core.analysis import acceleration
+from core.analysis.chunks import CHUNK, Array, Check, Floats, float_chunks, only_finite, steps
 
 Counts: TypeAlias = NDArray[np.int64]
+
+_MOST_COMPILED_BINS = 1 << 14
+_FLUSH = 1 << 31
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,11 +72,29 @@ def finite_range(arrays: Sequence[Array], check: Check | None = None) -> tuple[f
     """Smallest and largest finite element of all `arrays`, or None where there is none."""
     low, high = math.inf, -math.inf
     for values in arrays:
-        for piece in float_chunks(values, check, keep_float32=True):
-            finite = only_finite(piece)
-            if finite.size:
-                low, high = min(low, float(finite.min())), max(high, float(finite.max()))
+        for step in steps(np.ravel(values, order="K"), check):
+            found = _ends(step)
+            low, high = min(low, found[0]), max(high, found[1])
     return (low, high) if low <= high else None
+
+
+def _ends(piece: Array) -> tuple[float, float]:
+    """Smallest and largest finite element; (inf, -inf) where there is none."""
+    if piece.dtype == np.complex64:
+        piece = np.abs(piece)
+    compiled = acceleration.kernels()
+    if compiled is not None and piece.dtype == np.float32 and piece.dtype.isnative:
+        moments, counts = np.zeros(8), np.zeros(5, np.int64)
+        moments[6:] = math.inf, -math.inf
+        piece = np.require(piece, requirements=("C", "A"))
+        compiled.add_statistics(piece, piece.view(np.uint32), np.uint32(0), False, moments, counts)
+        return float(moments[6]), float(moments[7])
+    low, high = math.inf, -math.inf
+    for part in float_chunks(piece, keep_float32=True):
+        finite = only_finite(part)
+        if finite.size:
+            low, high = min(low, float(finite.min())), max(high, float(finite.max()))
+    return low, high
 
 
 def automatic_bins(count: int) -> int:
@@ -134,23 +156,136 @@ def histogram(
     Raises:
         ValueError: for fewer than one bin or an impossible range.
     """
-    low, high = range or finite_range([values], check) or (0.0, 1.0)
-    edges = bin_edges(low, high, bins, values.dtype, from_data=range is None)
-    counter = _Counter(edges)
-    # float32 is counted as it is, which costs half as much and loses nothing where the edges are float32
-    # numbers.
-    for piece in float_chunks(values, check, keep_float32=counter.fits_float32):
-        counter.add(piece)
-    return Histogram(
-        edges, counter.counts, counter.below, counter.above, counter.zeros, counter.nans, counter.infinities
-    )
+    # Imported here, because patterns give figures of the kinds that are defined here.
+    from core.analysis.bit_patterns import BitPatterns, countable
+
+    flat = np.ravel(values, order="K")
+    if countable(values.dtype, values.size):
+        patterns = BitPatterns(values.dtype)
+        patterns.add(flat, check)
+        return patterns.histogram(bins, range)
+    low, high = range or finite_range([flat], check) or (0.0, 1.0)
+    counter = HistogramCounter(bin_edges(low, high, bins, values.dtype, from_data=range is None))
+    for piece in steps(flat, check):
+        counter.add(piece, check)
+    return counter.histogram()
+
+
+class HistogramCounter:
+    """The histogram of a tensor that comes in pieces, with edges that are known beforehand.
+
+    Args:
+        edges: as `bin_edges` gives them.
+        zeros: of the whole tensor, if they are counted already, which saves looking for them; None if not.
+    """
+
+    def __init__(self, edges: Floats, zeros: int | None = None) -> None:
+        self._edges = edges
+        self._known_zeros = zeros
+        self._counter = _Counter(edges, count_zeros=zeros is None)
+        self._compiled: _CompiledCounter | None = None
+
+    def add(self, piece: Array, check: Check | None = None) -> None:
+        """Add all elements of a flat piece (complex ones by magnitude). `check` may raise to give up."""
+        if piece.dtype == np.complex64:
+            piece = np.abs(piece)
+        compiled = acceleration.kernels()
+        if compiled is not None and piece.dtype == np.float32 and piece.dtype.isnative:
+            if self._compiled is None:
+                self._compiled = _CompiledCounter(self._edges)
+            if self._compiled.possible:
+                if self._known_zeros is None:
+                    self._counter.zeros += piece.size - int(np.count_nonzero(piece))
+                self._compiled.add(compiled, np.require(piece, requirements=("C", "A")))
+                if self._compiled.full:
+                    self._compiled.flush(self._counter)
+                return
+        # float32 is counted as it is, which costs half as much and loses nothing where the edges are float32
+        # numbers.
+        for part in float_chunks(piece, check, keep_float32=self._counter.fits_float32):
+            self._counter.add(part)
+
+    def merge(self, other: "HistogramCounter") -> None:
+        """Add what another one with the same edges counted."""
+        found = other.histogram()
+        self._counter.absorb(found.counts, (found.nans, found.infinities, found.below, found.above))
+        if self._known_zeros is None:
+            self._counter.zeros += found.zeros
+
+    def histogram(self) -> Histogram:
+        """The histogram of everything added so far."""
+        counter = self._counter
+        if self._compiled is not None and self._compiled.possible:
+            self._compiled.flush(counter)
+        zeros = counter.zeros if self._known_zeros is None else self._known_zeros
+        return Histogram(
+            self._edges,
+            counter.counts.copy(),
+            counter.below,
+            counter.above,
+            zeros,
+            counter.nans,
+            counter.infinities,
+        )
+
+
+class _CompiledCounter:
+    """Counts float32 pieces by the compiled loop, which guesses bins by fixed-point arithmetic.
+
+    A guess is a place: the bin, then as many bits of fraction as 31 bits leave. `slack` is how far the edges,
+    which are rounded, may lie from where the arithmetic has them; what is closer is compared with the edges.
+    """
+
+    def __init__(self, edges: Floats) -> None:
+        self.edges = np.ascontiguousarray(edges)
+        bins = edges.size - 1
+        self.low, width = float(edges[0]), float(edges[-1]) - float(edges[0])
+        self.shift = 31 - int(bins + 1).bit_length()
+        self.possible = bins <= _MOST_COMPILED_BINS and math.isfinite(width) and math.isfinite(bins / width)
+        self.scale = self.slack = 0.0
+        if self.possible:
+            self.scale = bins / width * (1 << self.shift)
+            ideal = (edges - self.low) * self.scale - np.arange(bins + 1) * float(1 << self.shift)
+            self.slack = float(np.abs(ideal).max()) + 3
+            # Where most elements would need the comparison, numpy's way is as good.
+            self.possible = math.isfinite(self.scale) and self.slack < (1 << self.shift) / 64
+        self.tables = np.zeros((4, bins + 1 if self.possible else 1), np.uint32)
+        self.outside = np.zeros(4, np.int64)
+        self.waiting = 0
+
+    def add(self, compiled: Any, piece: Array) -> None:
+        compiled.add_counts(
+            piece,
+            self.edges,
+            self.low,
+            self.scale,
+            np.uint32(self.shift),
+            np.uint32(math.ceil(self.slack)),
+            self.tables,
+            self.outside,
+        )
+        self.waiting += piece.size
+
+    @property
+    def full(self) -> bool:
+        """Whether the counters, of 32 bits, should be handed over."""
+        return self.waiting > _FLUSH
+
+    def flush(self, counter: "_Counter") -> None:
+        """Hand over what was counted."""
+        counts = self.tables.sum(axis=0, dtype=np.int64)[:-1]
+        counter.absorb(counts, tuple(self.outside.tolist()))
+        self.tables[:] = 0
+        self.outside[:] = 0
+        self.waiting = 0
 
 
 class _Counter:
     """Counts pieces into equal bins: guess by arithmetic, then correct against the edges themselves."""
 
-    def __init__(self, edges: Floats) -> None:
+    def __init__(self, edges: Floats, *, count_zeros: bool = True) -> None:
         self.edges = edges
+        self.count_zeros = count_zeros
         self.bins = edges.size - 1
         self.counts = np.zeros(self.bins, np.int64)
         self.below = self.above = self.zeros = self.nans = self.infinities = 0
@@ -163,12 +298,21 @@ class _Counter:
         rounding = np.spacing(np.float32(min(max(abs(self.low), abs(self.high)), 3e38)))
         # With bins only a few roundings wide the guess may be off by more than the one bin that is corrected.
         self.search = not math.isfinite(self.scale) or spacing < 16 * float(rounding) * self.shrink
-        self.fits_float32 = width < 1e38 and bool((edges == edges.astype(np.float32)).all())
+        self.fits_float32 = (
+            width < 1e38 and self.scale < 1e38 and bool((edges == edges.astype(np.float32)).all())
+        )
         self.upper = np.append(edges[1:-1], np.inf)
         self.narrow_edges = edges.astype(np.float32) if self.fits_float32 else np.zeros(0, np.float32)
         self.narrow_upper = self.upper.astype(np.float32) if self.fits_float32 else self.narrow_edges
-        self.guess, self.narrow_guess = np.empty(CHUNK), np.empty(CHUNK, np.float32)
-        self.places, self.lower = np.empty(CHUNK, np.intp), np.empty(CHUNK, np.bool_)
+        self.scratch: _Scratch | None = None
+
+    def absorb(self, counts: Counts, outside: tuple[int, ...]) -> None:
+        """Add what was counted elsewhere; `outside` are NaN, infinities, elements below and above."""
+        self.counts += counts
+        self.nans += outside[0]
+        self.infinities += outside[1]
+        self.below += outside[2]
+        self.above += outside[3]
 
     def add(self, piece: Floats) -> None:
         finite = only_finite(piece)
@@ -178,7 +322,8 @@ class _Counter:
             self.infinities += piece.size - finite.size - nans
         if not finite.size:
             return
-        self.zeros += int(np.count_nonzero(finite == 0))
+        if self.count_zeros:
+            self.zeros += int(np.count_nonzero(finite == 0))
         if finite.min() < self.low or finite.max() > self.high:
             self.below += int(np.count_nonzero(finite < self.low))
             self.above += int(np.count_nonzero(finite > self.high))
@@ -195,8 +340,9 @@ class _Counter:
         edges = self.narrow_edges if narrow else self.edges
         # Into arrays made once: in a worker thread, fresh ones cost more than the arithmetic (see
         # `statistics`).
-        guess = (self.narrow_guess if narrow else self.guess)[: piece.size]
-        places, lower = self.places[: piece.size], self.lower[: piece.size]
+        scratch = self.scratch = self.scratch or _Scratch()
+        guess = (scratch.narrow_guess if narrow else scratch.guess)[: piece.size]
+        places, lower = scratch.places[: piece.size], scratch.lower[: piece.size]
         if self.shrink == 1.0:
             np.subtract(piece, piece.dtype.type(self.low), out=guess)
         else:
@@ -214,6 +360,12 @@ class _Counter:
 
     def _upper(self, narrow: bool) -> NDArray[np.float32] | Floats:
         return self.narrow_upper if narrow else self.upper
+
+
+class _Scratch:
+    def __init__(self) -> None:
+        self.guess, self.narrow_guess = np.empty(CHUNK), np.empty(CHUNK, np.float32)
+        self.places, self.lower = np.empty(CHUNK, np.intp), np.empty(CHUNK, np.bool_)
 
 
 def _increasing(edges: Floats) -> bool:

@@ -6,12 +6,15 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from core.analysis import acceleration
 from core.analysis.chunks import Array, Check
 
 HeatmapMode: TypeAlias = Literal["sparsity", "magnitude", "signed"]
 Pixels32: TypeAlias = NDArray[np.float32]
 
 _BAND = 1 << 18
+_LONG_BAND = 1 << 22
+_INFINITY = 0x7F80_0000
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,11 +112,18 @@ def heatmap(
         part = part[::block_rows, ::block_columns]
     height, width = -(-part.shape[0] // block[0]), -(-part.shape[1] // block[1])
     picture = _Picture(height, width, mode, threshold)
-    band_blocks = max(1, _BAND // max(1, block[0] * part.shape[1]))
+    compiled = None if preview else acceleration.kernels()
+    fast = compiled is not None and block != (1, 1) and matrix.dtype == np.float32 and matrix.dtype.isnative
+    fast &= matrix.flags.c_contiguous and matrix.flags.aligned
+    band = _LONG_BAND if fast else _BAND
+    band_blocks = max(1, band // max(1, block[0] * part.shape[1]))
     for first in range(0, height, band_blocks):
         if check is not None:
             check()
         last = min(height, first + band_blocks)
+        corner = (top + first * block[0], left, right)
+        if fast and picture.fill_compiled(compiled, slice(first, last), matrix, corner, block):
+            continue
         picture.fill(slice(first, last), part[first * block[0] : last * block[0]], block)
     return HeatmapTile(
         mode,
@@ -140,6 +150,48 @@ class _Picture:
         self.going = None if threshold is None else np.zeros((height, width), np.float32)
         self.invalid = np.zeros((height, width), np.bool_)
         self.any_invalid = False
+
+    def fill_compiled(
+        self,
+        compiled: Any,
+        place: slice,
+        matrix: Array,
+        corner: tuple[int, int, int],
+        block: tuple[int, int],
+    ) -> bool:
+        """As `fill`, in one pass over the weights; False where some are not finite and nothing was filled.
+
+        `corner` is the first row, the first column and the end of the columns.
+        """
+        top, left, right = corner
+        shape = (place.stop - place.start, self.values.shape[1])
+        sums, zeros, going = np.empty(shape), np.empty(shape), np.empty(shape)
+        threshold = np.uint32(0)
+        if self.threshold is not None and self.threshold > 0:
+            # Infinity is no magnitude that could go, whatever the threshold.
+            threshold = np.minimum(self.threshold, np.finfo(np.float32).max).view(np.uint32)
+        largest = compiled.add_pixels(
+            matrix,
+            matrix.view(np.uint32),
+            top,
+            left,
+            right,
+            *block,
+            self.mode == "signed",
+            threshold,
+            sums,
+            zeros,
+            going,
+        )
+        if largest >= _INFINITY:
+            return False
+        rows = min(matrix.shape[0] - top, shape[0] * block[0])
+        weights = _sizes(rows, block[0])[:, None] * _sizes(right - left, block[1])[None, :]
+        self.zeros[place] = zeros / weights
+        if self.going is not None:
+            self.going[place] = going / weights
+        self.values[place] = self.zeros[place] if self.mode == "sparsity" else sums / weights
+        return True
 
     def fill(self, place: slice, band: Array, block: tuple[int, int]) -> None:
         weights = _sizes(band.shape[0], block[0])[:, None] * _sizes(band.shape[1], block[1])[None, :]

@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 
 from core.analysis.chunks import Array, Check
-from core.analysis.histogram import Histogram, histogram
-from core.analysis.statistics import NEAR_ZERO, Statistics, statistics
+from core.analysis.histogram import Histogram
+from core.analysis.statistics import NEAR_ZERO, Statistics
+from core.analysis.stream import analyse
+from core.models.elements import ArrayElements, Elements
+from core.models.opened import OpenedModel
 
 THUMBNAIL_BINS = 24
 
@@ -19,10 +22,21 @@ class LayerSummary:
 
 def summarize(weight: Array, near_zero: float = NEAR_ZERO, check: Check | None = None) -> LayerSummary:
     """Statistics and thumbnail of a weight of any shape. `check` may raise to give up."""
-    figures = statistics(weight, near_zero, check)
-    # The range is known by now, which saves the histogram a pass over the weights.
-    if figures.minimum is None or figures.maximum is None:
-        window = (0.0, 1.0)
-    else:
-        window = (figures.minimum, figures.maximum)
-    return LayerSummary(figures, histogram(weight, THUMBNAIL_BINS, window, check))
+    return _summary(ArrayElements(weight), near_zero, check)
+
+
+def summarize_tensor(
+    model: OpenedModel, name: str, near_zero: float = NEAR_ZERO, check: Check | None = None
+) -> LayerSummary:
+    """As `summarize`, of a tensor of an open model, without having all of it in memory.
+
+    Raises:
+        StudioError: if the file can no longer be read.
+    """
+    with model.elements(name) as elements:
+        return _summary(elements, near_zero, check)
+
+
+def _summary(elements: Elements, near_zero: float, check: Check | None) -> LayerSummary:
+    found = analyse(elements, THUMBNAIL_BINS, check, near_zero=near_zero)
+    return LayerSummary(found.statistics, found.histogram)

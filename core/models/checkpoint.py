@@ -1,6 +1,7 @@
 """Opens model files by their content, whatever they are called, and reads single tensors from them; needs no torch."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +17,7 @@ from core.models.checkpoint_safetensors import looks_like_safetensors, read_safe
 from core.models.checkpoint_sharded import index_in, looks_like_index, read_index, shard_note
 from core.models.checkpoint_torch import looks_like_pickle, read_legacy
 from core.models.description import TensorInfo
+from core.models.elements import Elements, elements_of
 from core.models.opened import Array
 from core.models.tensor_file import FileContents, StoredTensor, TensorFile
 from core.models.zip_members import looks_like_zip
@@ -121,6 +123,15 @@ class Checkpoint:
             StudioError: if the file can no longer be read.
         """
         return self._file.read_tensor(self._stored[name])
+
+    def elements(self, name: str) -> AbstractContextManager[Elements]:
+        """The elements of a tensor, to be read in pieces; contiguous ones come straight from the file.
+
+        Raises:
+            KeyError: if there is no such tensor.
+            StudioError: if the file can no longer be read.
+        """
+        return elements_of(self._file, self._stored[name])
 
     def place(self, name: str) -> StoredTensor:
         """Where a tensor lies, for readers that stream it in pieces: in the file `place.path`, or in `self.path` where

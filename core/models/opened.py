@@ -1,14 +1,14 @@
 """A model that is open for inspection: its description and its weights as numpy arrays, without torch."""
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 
-from numpy.typing import NDArray
+import numpy as np
 
 from core.models.description import ModelDescription
-
-Array = NDArray[Any]
+from core.models.elements import Array as Array
+from core.models.elements import ArrayElements, Elements
 
 
 class OpenedModel:
@@ -18,14 +18,20 @@ class OpenedModel:
         description: names, shapes, totals.
         read: gives the array of a tensor by its (cleaned) name; called with a lock held, so it may seek in a file.
         tensor_names: all tensors, buffers included, in the order of the model.
+        elements: gives a tensor's elements to be read in pieces; None where `read` costs nothing.
     """
 
     def __init__(
-        self, description: ModelDescription, read: Callable[[str], Array], tensor_names: Iterable[str] = ()
+        self,
+        description: ModelDescription,
+        read: Callable[[str], Array],
+        tensor_names: Iterable[str] = (),
+        elements: Callable[[str], AbstractContextManager[Elements]] | None = None,
     ) -> None:
         self.description = description
         self.tensor_names = tuple(tensor_names)
         self._read = read
+        self._elements = elements
         self._lock = threading.Lock()
 
     def weight(self, layer_name: str) -> Array:
@@ -47,6 +53,30 @@ class OpenedModel:
             array = self._read(name)
         array.flags.writeable = False
         return array
+
+    @contextmanager
+    def elements(self, name: str) -> Iterator[Elements]:
+        """The elements of a tensor, to be read in pieces by any number of threads within the `with` block.
+
+        Raises:
+            StudioError: if the file can no longer be read.
+        """
+        if self._elements is None:
+            yield ArrayElements(self.tensor(name))
+        else:
+            with self._elements(name) as elements:
+                yield elements
+
+    def chunks(self, name: str, elements: int) -> Iterator[Array]:
+        """The stored elements of a tensor in flat pieces of at most `elements`; use each before the next.
+
+        Raises:
+            StudioError: if the file can no longer be read.
+        """
+        with self.elements(name) as found:
+            buffer = np.empty(min(elements, found.size), found.dtype)
+            for start in range(0, found.size, elements):
+                yield found.read(start, min(elements, found.size - start), buffer)
 
 
 def from_arrays(description: ModelDescription, arrays: Mapping[str, Array]) -> OpenedModel:

@@ -171,6 +171,18 @@ class TensorFile:
                     f"{self.path} can no longer be read ({getattr(error, 'strerror', None) or error}): open it again."
                 ) from error
 
+    def duplicate(self) -> int:
+        """Another descriptor of the file, which stays open when this one is closed; the caller closes it.
+
+        Raises:
+            StudioError: if the file is closed.
+        """
+        with self._lock:
+            try:
+                return os.dup(self._stream.fileno())
+            except (OSError, ValueError) as error:
+                raise StudioError(f"{self.path} can no longer be read ({error}): open it again.") from error
+
     def read_tensor(self, stored: StoredTensor) -> Array:
         """The tensor as a new numpy array in its shape (bf16 and fp8 as float32).
 

@@ -10,7 +10,7 @@ from PySide6.QtCore import QObject
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFileDialog
 
-from core.analysis.summary import LayerSummary, summarize
+from core.analysis.summary import LayerSummary, summarize_tensor
 from core.errors import StudioError
 from core.files import write_text
 from core.models.opened import OpenedModel
@@ -130,7 +130,7 @@ def _count(model: OpenedModel, queue: Sequence[int], ticket: Ticket) -> Found:
         ticket.check()
         layer = model.description.layers[place]
         try:
-            summary: LayerSummary | Problem = summarize(model.tensor(layer.weight_name), check=ticket.check)
+            summary: LayerSummary | Problem = summarize_tensor(model, layer.weight_name, check=ticket.check)
         except Exception as error:
             summary = problem_from(error)
         found.append((place, summary))
