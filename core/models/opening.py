@@ -55,7 +55,7 @@ def open_model(source: ModelSource, check: Check | None = None) -> OpenedModel:
     except BaseException:
         checkpoint.close()
         raise
-    return OpenedModel(description, checkpoint.read, checkpoint.tensors)
+    return OpenedModel(description, checkpoint.read, checkpoint.tensors, checkpoint.elements)
 
 
 def load_module(source: ModelSource, seed: int = 0, check: Check | None = None) -> LoadedModel:
