@@ -90,6 +90,7 @@ class Assembly(QObject):
         self.history: HistoryController | None = None
         self._writer: HistoryWriter | None = None
         self._job_strip: JobStrip | None = None
+        self._commands: RecipeCommands | None = None
         self._layer_table: QWidget | None = None
         self._waiting_for = {"model", "inspector", "history"}
         # One refresh for any number of changes within one turn of the event loop.
@@ -213,7 +214,7 @@ class Assembly(QObject):
         recipe_panel = RecipePanel()
         self.recipe = RecipeController(self.state, self.background, recipe_panel, self.undo_stack, self)
         self.window.set_dock("recipe", recipe_panel)
-        commands = RecipeCommands(self.state, self.recipe, self.window)
+        self._commands = commands = RecipeCommands(self.state, self.recipe, self.window)
         self.flow.set_recipes(self.recipe, commands)
         self.actions.join("recipe", self.recipe)
         self.actions.join("recipe_commands", commands)
@@ -245,6 +246,8 @@ class Assembly(QObject):
         assert self.recipe is not None
         self.recipe.plan_changed.connect(inspector.set_plan)
         inspector.set_plan(self.recipe.removals)
+        assert self._commands is not None
+        self.inspect.prune_requested.connect(self._commands.prune_below)
         self._done("inspector")
         self._later(self._open_history)
         self._later(self.menus.fill)
@@ -293,6 +296,8 @@ class Assembly(QObject):
         self.actions.join("jobs", self.jobs)
         self.actions.join("history", self.history)
         self.palette.set_store(store)
+        assert self.inspect is not None
+        self.inspect.comparison.set_store(store)
         self.runs.set_jobs(self.jobs, self.history)
         self.history.refresh()
         self._tell_interrupted()

@@ -42,7 +42,10 @@ class MagnitudeTable:
             return int(np.searchsorted(self._sorted, np.float32(threshold), side="right"))
         bits = int(np.float32(min(threshold, float(np.finfo(np.float32).max))).view(np.uint32))
         bucket, inside = bits >> 16, (bits & 0xFFFF) + 1
-        before = int(self._through[bucket - 1]) if bucket else 0
+        # Nothing but zeros and numbers below 1e-40 is in the first bucket, and zeros are to be counted exactly.
+        if bucket == 0:
+            return int(self._through[0])
+        before = int(self._through[bucket - 1])
         return before + round((int(self._through[bucket]) - before) * inside / (1 << 16))
 
     def fraction_up_to(self, threshold: float) -> float:

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, Signal
 
-from core.analysis.distributions import LayerDistribution
 from core.analysis.magnitudes import MagnitudeTable
 from core.formatting import count, percent
 from core.models.description import Layer
 from core.models.opened import OpenedModel
+from studio.controllers.comparison import ComparisonController
 from studio.controllers.heatmap import HeatmapController
 from studio.jobs.background import Background, Ticket
 from studio.problem import Problem
@@ -18,15 +18,19 @@ from studio.tables.layer_columns import short_shape
 from studio.views.inspector import HEATMAP, HISTOGRAM, Inspector
 
 if TYPE_CHECKING:
+    from studio.controllers.inspect_threshold import ThresholdController
     from studio.controllers.inspect_work import WeightCache
 
 HISTOGRAM_TOPIC = "inspector histogram"
 PREVIEW_TOPIC = "inspector preview"
+PERCENTILES_TOPIC = "inspector percentiles"
 _TABLES_KEPT = 32
 
 
 class InspectController(QObject):
     """Connects the state and the inspector. Of two requests of a kind, only the later is answered."""
+
+    prune_requested = Signal(object)  # Mapping[str, LayerRemoval]: give each layer this sparsity of its own
 
     def __init__(
         self, state: AppState, background: Background, inspector: Inspector, parent: QObject | None = None
@@ -39,6 +43,9 @@ class InspectController(QObject):
         self._tables: dict[str, MagnitudeTable] = {}
         self.heatmap = HeatmapController(state, background, inspector, self)
         self.heatmap.asked.connect(self._ask_removal)
+        self._threshold: ThresholdController | None = None
+        self.comparison = ComparisonController(state, background, self)
+        self.comparison.changed.connect(self.refresh)
         state.model_changed.connect(self._model_changed)
         state.layer_selection_changed.connect(self._selection_changed)
         inspector.ready.connect(self._views_ready)
@@ -78,11 +85,18 @@ class InspectController(QObject):
     def _views_ready(self) -> None:
         histogram, heatmap = self._inspector.histogram, self._inspector.heatmap
         if histogram is not None and heatmap is not None:
+            from studio.controllers.inspect_threshold import ThresholdController
+
             histogram.bins_changed.connect(self.refresh)
+            histogram.percentiles_toggled.connect(self._ask_percentiles)
+            self._threshold = ThresholdController(self._background, histogram, self)
+            self._threshold.prune_requested.connect(self.prune_requested)
+            self._threshold.failed.connect(self._failed)
+            self.comparison.set_view(histogram)
             self.refresh()
 
     def _model_changed(self, model: OpenedModel | None) -> None:
-        for topic in (HISTOGRAM_TOPIC, PREVIEW_TOPIC):
+        for topic in (HISTOGRAM_TOPIC, PREVIEW_TOPIC, PERCENTILES_TOPIC):
             self._background.drop(topic)
         self._tables = {}
         if model is None:
@@ -130,23 +144,45 @@ class InspectController(QObject):
     # -- histogram ------------------------------------------------------------------------------------------
 
     def _ask_histogram(self, layers: list[tuple[int, Layer]]) -> None:
-        from studio.controllers.inspect_work import look_at_distributions
+        from studio.controllers.inspect_work import Distributions, look_at_distributions
         from studio.views.histogram_view import MOST_DRAWN
 
         view, cache = self._inspector.histogram, self._cache
         if view is None or cache is None:
             return
         drawn, bins, selected = layers[:MOST_DRAWN], view.bins, len(layers)
+        others = self.comparison.references
 
-        def work(ticket: Ticket) -> tuple[LayerDistribution, ...]:
-            return look_at_distributions(cache, drawn, bins, ticket.check)
+        def work(ticket: Ticket) -> Distributions:
+            return look_at_distributions(cache, drawn, bins, others, ticket.check)
 
-        def done(found: tuple[LayerDistribution, ...]) -> None:
+        def done(found: Distributions) -> None:
             self._inspector.notice.clear()
-            view.show_layers(found, selected)
+            view.show_layers(found.layers, selected, found.references)
 
         self._inspector.notice.show_busy()
         self._background.ask(HISTOGRAM_TOPIC, work, done, self._failed)
+        self._ask_percentiles()
+        if self._threshold is not None:
+            self._threshold.set_layers(cache, tuple(layer for _, layer in layers))
+
+    def _ask_percentiles(self, _on: object = None) -> None:
+        from studio.controllers.inspect_work import look_at_percentiles
+        from studio.views.histogram_view import MOST_WITH_PERCENTILES
+
+        view, cache = self._inspector.histogram, self._cache
+        layers = [layer.name for _, layer in self._selected()]
+        self._background.drop(PERCENTILES_TOPIC)
+        if view is None or cache is None:
+            return
+        if not view.percentiles.isChecked() or len(layers) > MOST_WITH_PERCENTILES:
+            view.set_percentiles({})
+            return
+
+        def work(ticket: Ticket) -> dict[str, tuple[float, ...]]:
+            return look_at_percentiles(cache, layers, ticket.check)
+
+        self._background.ask(PERCENTILES_TOPIC, work, view.set_percentiles, self._failed)
 
     # -- preview --------------------------------------------------------------------------------------------
 

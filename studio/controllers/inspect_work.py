@@ -3,14 +3,16 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from core.analysis.chunks import Array, Check
 from core.analysis.distributions import LayerDistribution, NamedWeights, distributions
 from core.analysis.magnitudes import MagnitudeTable, magnitude_table
+from core.analysis.percentiles import percentiles
 from core.models.description import Layer
 from core.models.opened import OpenedModel
+from studio.views.references import Reference
 
 _KEPT_BYTES = 512 << 20
 
@@ -54,12 +56,44 @@ class Removal:
     exact: bool
 
 
+@dataclass(frozen=True, eq=False)
+class Distributions:
+    """The layers asked for, and the same layers of other models; all share their edges."""
+
+    layers: tuple[LayerDistribution, ...]
+    references: tuple[Reference, ...]
+
+
 def look_at_distributions(
-    cache: WeightCache, layers: Sequence[tuple[int, Layer]], bins: int | None, check: Check
-) -> tuple[LayerDistribution, ...]:
-    """Histograms and statistics of layers, given with their index in the model."""
+    cache: WeightCache,
+    layers: Sequence[tuple[int, Layer]],
+    bins: int | None,
+    others: Sequence[tuple[str, WeightCache]],
+    check: Check,
+) -> Distributions:
+    """Histograms and statistics of layers, given with their index in the model, also in other models."""
     named = [NamedWeights(layer.name, place, partial(cache.get, layer.name)) for place, layer in layers]
-    return distributions(named, bins, check=check)
+    wanted = list(named)
+    spans: list[tuple[str, int, int, tuple[str, ...]]] = []
+    for title, other in others:
+        there = {layer.name for layer in other.model.description.layers}
+        found = [replace(one, read=partial(other.get, one.name)) for one in named if one.name in there]
+        missing = tuple(one.name for one in named if one.name not in there)
+        spans.append((title, len(wanted), len(wanted) + len(found), missing))
+        wanted += found
+    counted = distributions(wanted, bins, check=check)
+    return Distributions(
+        counted[: len(named)],
+        tuple(Reference(title, counted[first:last], missing) for title, first, last, missing in spans),
+    )
+
+
+def look_at_percentiles(
+    cache: WeightCache, layers: Sequence[str], check: Check
+) -> dict[str, tuple[float, ...]]:
+    """The usual percentiles of layers; those without a finite weight are left out."""
+    found = {name: percentiles(cache.get(name), check=check) for name in layers}
+    return {name: values for name, values in found.items() if values is not None}
 
 
 def tables_of(cache: WeightCache, layers: Sequence[str], check: Check) -> dict[str, MagnitudeTable]:

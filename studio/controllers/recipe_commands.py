@@ -1,8 +1,8 @@
 """Recipe commands of menus and palette that need a step's kind, the selection or a preset."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtWidgets import QInputDialog, QWidget
@@ -11,6 +11,7 @@ from core.presets import load_presets
 from core.recipe import Recipe
 from core.steps import PruneSettings
 from studio.state import AppState
+from studio.views.removal import LayerRemoval
 
 
 class RecipeEditor(Protocol):
@@ -21,6 +22,7 @@ class RecipeEditor(Protocol):
     def load_preset(self, recipe: Recipe) -> None: ...
     def exclude_layers(self, names: Sequence[str]) -> None: ...
     def override_layers(self, names: Sequence[str], sparsity: float) -> None: ...
+    def prune_below(self, removals: Mapping[str, LayerRemoval]) -> None: ...
 
 
 class RecipeCommands(QObject):
@@ -90,6 +92,11 @@ class RecipeCommands(QObject):
         dialog.setDoubleValue(self._usual_percent())
         dialog.doubleValueSelected.connect(self._override)
         dialog.open()
+
+    def prune_below(self, removals: object) -> None:
+        """Give layers the sparsity that a threshold on the histogram means (Mapping[str, LayerRemoval])."""
+        self.show_requested.emit()
+        self._editor.prune_below(cast(Mapping[str, LayerRemoval], removals))
 
     def _usual_percent(self) -> float:
         for settings in self._state.recipe.steps:

@@ -8,20 +8,28 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
-from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QFont
+from PySide6.QtCore import QPointF, QRectF, Qt, Signal
+from PySide6.QtGui import QColor, QKeyEvent
 from PySide6.QtWidgets import QWidget
 
 from core.analysis.distributions import LayerDistribution
+from core.analysis.percentiles import USUAL
 from core.formatting import count, percent, short_count, significant
 from studio import theme
+from studio.views.histogram_marks import PercentileLines, ThresholdPair, faint, small_font
 from studio.views.plot_frame import PlotFrame
+from studio.views.references import Reference
 
 _STYLES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine)
 _NAMED_IN_READ_OUT = 3
 _IN_LEGEND = 4
 _FILLED = 3
 """Layers up to which overlaid bars are filled: many see-through areas are muddy, and slow to paint."""
+
+
+OUTLINES = (Qt.PenStyle.DashLine, Qt.PenStyle.DotLine, Qt.PenStyle.DashDotLine)
+OUTLINE_NAMES = ("dashed", "dotted", "dash-dotted")
+"""How the other models' layers are drawn, and the words for it in the legend."""
 
 
 class CountAxis(pg.AxisItem):
@@ -55,8 +63,12 @@ class CountAxis(pg.AxisItem):
 class HistogramPlot(PlotFrame):
     """Draws distributions that share their edges; each layer in its own colour."""
 
+    threshold_moved = Signal(float)  # by mouse or keyboard
+
     def __init__(self, parent: QWidget | None = None) -> None:
         self._layers: tuple[LayerDistribution, ...] = ()
+        self._references: tuple[Reference, ...] = ()
+        self._percentiles: Mapping[str, Sequence[float]] = {}
         self._thresholds: Mapping[str, float] = {}
         self._logarithmic = False
         self._with_zeros = False
@@ -76,6 +88,10 @@ class HistogramPlot(PlotFrame):
         self._cursor.setZValue(-5)
         self._cursor.hide()
         self.plot.addItem(self._cursor, ignoreBounds=True)
+        self._percentile_lines = PercentileLines(self.plot)
+        self.threshold = ThresholdPair(self.plot)
+        self.threshold.moved.connect(self.threshold_moved)
+        self.plot.installEventFilter(self)
         self._restyle(theme.tokens())
 
     @property
@@ -83,10 +99,25 @@ class HistogramPlot(PlotFrame):
         """What is drawn."""
         return self._layers
 
-    def set_layers(self, layers: Sequence[LayerDistribution]) -> None:
-        """Draw other distributions; the view stays if the same layers are drawn with other bins."""
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        """The other models whose layers are drawn as outlines."""
+        return self._references
+
+    @property
+    def largest(self) -> float:
+        """The largest magnitude on the axis."""
+        edges = [abs(float(edge)) for one in self._layers[:1] for edge in one.histogram.edges[[0, -1]]]
+        return max(edges, default=1.0)
+
+    def set_layers(self, layers: Sequence[LayerDistribution], references: Sequence[Reference] = ()) -> None:
+        """Draw other distributions; the view stays if the same layers are drawn with other bins.
+
+        The layers of `references` share the edges too and are drawn as outlines.
+        """
         same = [one.name for one in self._layers] == [one.name for one in layers]
-        self._layers = tuple(layers)
+        same &= [one.title for one in self._references] == [one.title for one in references]
+        self._layers, self._references = tuple(layers), tuple(references)
         self.redraw()
         if not same:
             self.reset_view()
@@ -96,6 +127,11 @@ class HistogramPlot(PlotFrame):
         if dict(thresholds) != dict(self._thresholds):
             self._thresholds = dict(thresholds)
             self._draw_thresholds(theme.tokens())
+
+    def set_percentiles(self, found: Mapping[str, Sequence[float]]) -> None:
+        """Draw lines at the usual percentiles, by layer name; none for the layers left out."""
+        self._percentiles = dict(found)
+        self._draw_percentiles()
 
     def set_scale(self, *, logarithmic: bool, with_zeros: bool, as_share: bool) -> None:
         """Choose how counts become heights."""
@@ -121,16 +157,40 @@ class HistogramPlot(PlotFrame):
         counts = ("share of the layer's weights", "%") if self._as_share else ("count", "weights")
         self.set_axes(("weight value", ""), counts)
         tokens = theme.tokens()
-        entries = [(one.name, tokens.series_color(one.layer)) for one in self._layers[:_IN_LEGEND]]
-        if more := len(self._layers) - len(entries):
-            entries.append((f"{more} more, in the table below", tokens.text_muted))
-        self.set_legend(entries)
+        self.set_legend(self._entries(tokens))
         for one in self._layers:
             self._draw_layer(one, tokens)
+        for place, reference in enumerate(self._references):
+            for one in reference.layers:
+                self._draw_outline(one, reference_color(place, one, len(self._layers)), OUTLINES[place])
+        self._draw_percentiles()
+        self.threshold.restyle()
         self._draw_thresholds(tokens)
         if any(one.statistics.zeros for one in self._layers) and not self._with_zeros:
             self._add(pg.InfiniteLine(0, pen=pg.mkPen(tokens.text_muted, style=Qt.PenStyle.DotLine)))
-        self._cursor.setBrush(_faint(tokens.text, 22))
+        self._cursor.setBrush(faint(tokens.text, 22))
+
+    def _entries(self, tokens: theme.Tokens) -> list[tuple[str, str]]:
+        entries = [(one.name, tokens.series_color(one.layer)) for one in self._layers[:_IN_LEGEND]]
+        if more := len(self._layers) - len(entries):
+            entries.append((f"{more} more, in the table below", tokens.text_muted))
+        several = len(self._layers) > 1
+        for place, reference in enumerate(self._references):
+            color = tokens.text_muted if several else reference_color(place, None, 1)
+            entries.append((f"{reference.title} ({OUTLINE_NAMES[place]})", color))
+        return entries
+
+    def _draw_percentiles(self) -> None:
+        tokens = theme.tokens()
+        layers = [(one.name, tokens.series_color(one.layer)) for one in self._layers]
+        self._percentile_lines.draw(layers, self._percentiles, USUAL)
+
+    def _draw_outline(self, one: LayerDistribution, color: str, style: Qt.PenStyle) -> None:
+        pen = pg.mkPen(color, width=2, style=style)
+        heights = np.maximum(self.heights(one), self._base())
+        curve = pg.PlotCurveItem(one.histogram.edges, heights, stepMode="center", pen=pen)
+        curve.setZValue(4)
+        self._add(curve, bounds=True)
 
     def _draw_layer(self, one: LayerDistribution, tokens: theme.Tokens) -> None:
         heights = self.heights(one)
@@ -145,7 +205,7 @@ class HistogramPlot(PlotFrame):
                 y0=np.full(int(drawn.sum()), base),
                 y1=heights[drawn],
                 pen=None if several or edges.size > 140 else pg.mkPen(tokens.panel, width=1),
-                brush=_faint(color, 60) if several else QColor(color),
+                brush=faint(color, 60) if several else QColor(color),
             )
             self._add(bars, bounds=True)
         if several:
@@ -167,7 +227,7 @@ class HistogramPlot(PlotFrame):
             if not threshold > 0 or (common and number):
                 continue
             color = tokens.bad if common else tokens.series_color(one.layer)
-            region = pg.LinearRegionItem((-threshold, threshold), movable=False, brush=_faint(color, 36))
+            region = pg.LinearRegionItem((-threshold, threshold), movable=False, brush=faint(color, 36))
             for line in region.lines:
                 line.setPen(pg.mkPen(color, width=1))
             region.setZValue(5)
@@ -179,13 +239,11 @@ class HistogramPlot(PlotFrame):
                 labelOpts={
                     "position": 0.96 - 0.07 * number,
                     "color": color,
-                    "fill": _faint(tokens.panel, 210),
+                    "fill": faint(tokens.panel, 210),
                     "anchors": [(0, 0.5), (0, 0.5)],
                 },
             )
-            font = QFont(self.font())
-            font.setPixelSize(theme.FONT_SMALL)
-            label.label.setFont(font)
+            label.label.setFont(small_font())
             self._mark(label)
 
     def _mark(self, item: pg.GraphicsObject) -> None:
@@ -227,7 +285,8 @@ class HistogramPlot(PlotFrame):
             return
         edges = self._layers[0].histogram.edges
         base = self._base()
-        top = max((float(self.heights(one).max(initial=base)) for one in self._layers), default=1.0)
+        drawn = [*self._layers, *(one for reference in self._references for one in reference.layers)]
+        top = max((float(self.heights(one).max(initial=base)) for one in drawn), default=1.0)
         if top <= base:
             top = base + 1
         left, right = float(edges[0]), float(edges[-1])
@@ -242,6 +301,18 @@ class HistogramPlot(PlotFrame):
         box.disableAutoRange()
         box.setRange(QRectF(left, base, width, height * 1.06), padding=0.0)
         box.setXRange(left, right, padding=0.02)
+
+    def eventFilter(self, watched: object, event: object) -> bool:
+        if (
+            isinstance(event, QKeyEvent)
+            and event.type() == QKeyEvent.Type.KeyPress
+            and watched is self.plot
+            and self.threshold.shown
+        ):
+            fine = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
+            if self.threshold.press(event.key(), fine):
+                return True
+        return super().eventFilter(watched, event)
 
     # -- cursor and data ------------------------------------------------------------------------------------
 
@@ -269,25 +340,38 @@ class HistogramPlot(PlotFrame):
             if one.statistics.count:
                 text += f" ({percent(number / one.statistics.count, 2)})"
             told.append(f"{one.name} {text}" if len(self._layers) > 1 else text)
-        more = len(self._layers) - _NAMED_IN_READ_OUT
-        return f"{ends}: {' · '.join(told)}{f' · {more} more' if more > 0 else ''}"
+        if (more := len(self._layers) - _NAMED_IN_READ_OUT) > 0:
+            told.append(f"{more} more")
+        if len(self._layers) == 1:
+            told += [
+                f"{reference.title} {count(int(self.counts(one)[place]))}"
+                for reference in self._references
+                for one in reference.layers
+            ]
+        return f"{ends}: {' · '.join(told)}"
 
     def csv(self) -> str:
         if not self._layers:
             return ""
-        names = ",".join('"' + one.name.replace('"', '""') + '"' for one in self._layers)
+        columns = [(one.name, self.counts(one).tolist()) for one in self._layers]
+        for reference in self._references:
+            columns += [
+                (f"{one.name} in {reference.title}", self.counts(one).tolist()) for one in reference.layers
+            ]
+        names = ",".join('"' + name.replace('"', '""') + '"' for name, _ in columns)
         lines = [f"bin start,bin end,{names}"]
         edges = self._layers[0].histogram.edges.tolist()
-        columns = [self.counts(one).tolist() for one in self._layers]
-        for place, row in enumerate(zip(*columns, strict=True)):
+        for place, row in enumerate(zip(*(counts for _, counts in columns), strict=True)):
             lines.append(f"{edges[place]!r},{edges[place + 1]!r},{','.join(map(str, row))}")
         return "\n".join(lines) + "\n"
 
 
-def _faint(color: str, alpha: int) -> QColor:
-    result = QColor(color)
-    result.setAlpha(alpha)
-    return result
+def reference_color(place: int, one: LayerDistribution | None, layers: int) -> str:
+    """The colour of another model's outline: the layer's own where several are drawn, else one that differs."""
+    tokens = theme.tokens()
+    if layers > 1 and one is not None:
+        return tokens.series_color(one.layer)
+    return (tokens.text, tokens.bad, tokens.good)[place]
 
 
 def _axis_number(value: float) -> str:

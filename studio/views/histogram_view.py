@@ -1,6 +1,7 @@
 """The Histogram tab: controls, plot and statistics of the selected layers. Imports pyqtgraph."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QAction, QGuiApplication, QKeySequence, QResizeEvent
@@ -13,6 +14,7 @@ from PySide6.QtWidgets import (
     QLabel,
     QMenu,
     QTableView,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -22,21 +24,34 @@ from core.formatting import count, percent
 from studio import theme
 from studio.tables.distributions import DistributionTable
 from studio.views.elided import ElidedLabel
+from studio.views.flow import FlowLayout
 from studio.views.histogram_plot import HistogramPlot
+from studio.views.references import Reference
+from studio.views.threshold_bar import ThresholdBar, ThresholdShown
 
 MOST_DRAWN = 12
 """Layers drawn over each other at most: more could not be told apart."""
+
+MOST_WITH_PERCENTILES = 3
+"""Layers whose percentile lines are drawn at most."""
 
 _BIN_CHOICES = (None, 64, 128, 256, 512)
 _ROW_HEIGHT = 26
 _ROWS_SHOWN = 5
 _TABLE_SHARE = 0.25
+_COMPARE_TIP = (
+    "Draw the same layers of other models as outlines: the model before a run, a run's result, another file"
+)
 
 
 class HistogramView(QWidget):
-    """Shows distributions and tells which number of bins is wanted."""
+    """Shows distributions and tells what else is wanted: bins, percentiles, a threshold, other models."""
 
     bins_changed = Signal()
+    percentiles_toggled = Signal(bool)
+    threshold_changed = Signal(object)  # float, or None where no threshold is on show
+    prune_wanted = Signal(object)  # float: prune the layers on show below this
+    compare_menu_wanted = Signal(object)  # QMenu, about to be shown: fill it
     problem = Signal(object)  # Problem: a file could not be written
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -67,16 +82,41 @@ class HistogramView(QWidget):
         )
         for box in (self.logarithmic, self.with_zeros, self.as_share):
             box.toggled.connect(self._scale_chosen)
-        controls = QHBoxLayout()
+        self.percentiles = _check(
+            "histogramPercentiles",
+            "Percentiles",
+            "Lines below which 1, 5, 50, 95 and 99 % of the weights lie",
+        )
+        self.percentiles.toggled.connect(self.percentiles_toggled)
+        self.threshold_box = _check(
+            "histogramThreshold",
+            "Threshold",
+            "Two lines to drag: see how many weights fall below a magnitude, and prune there",
+        )
+        self.threshold_box.toggled.connect(self._threshold_toggled)
+        self.compare = self._make_compare_button()
+        controls = FlowLayout(theme.SPACE + theme.SPACE // 2, theme.SPACE // 2)
         controls.setContentsMargins(theme.SPACE, theme.SPACE, theme.SPACE, theme.SPACE // 2)
-        controls.setSpacing(theme.SPACE + theme.SPACE // 2)
         bins_label = QLabel("Bins")
         bins_label.setBuddy(self.bins_box)
-        controls.addWidget(bins_label)
-        controls.addWidget(self.bins_box)
-        for box in (self.logarithmic, self.with_zeros, self.as_share):
-            controls.addWidget(box)
-        controls.addStretch(1)
+        bins = QHBoxLayout()
+        bins.setSpacing(theme.SPACE)
+        bins.addWidget(bins_label)
+        bins.addWidget(self.bins_box)
+        controls.addItem(bins)
+        for widget in (
+            self.logarithmic,
+            self.with_zeros,
+            self.as_share,
+            self.percentiles,
+            self.threshold_box,
+            self.compare,
+        ):
+            controls.addWidget(widget)
+        self.threshold_bar = ThresholdBar()
+        self.threshold_bar.hide()
+        self.threshold_bar.typed.connect(self._threshold_typed)
+        self.threshold_bar.prune_wanted.connect(self._ask_to_prune)
 
         self.remark = ElidedLabel()
         self.remark.setObjectName("histogramRemark")
@@ -85,6 +125,7 @@ class HistogramView(QWidget):
         self.plot = HistogramPlot()
         self.plot.setObjectName("histogramPlot")
         self.plot.problem.connect(self.problem)
+        self.plot.threshold_moved.connect(self._threshold_moved)
         self.table_model = DistributionTable(self)
         self.table = self._make_table()
 
@@ -92,6 +133,7 @@ class HistogramView(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addLayout(controls)
+        layout.addWidget(self.threshold_bar)
         layout.addWidget(self.remark)
         layout.addWidget(self.plot, 1)
         layout.addWidget(self.table)
@@ -103,17 +145,94 @@ class HistogramView(QWidget):
         bins = self.bins_box.currentData()
         return None if bins is None else int(bins)
 
-    def show_layers(self, layers: Sequence[LayerDistribution], selected: int) -> None:
-        """Show these distributions, which share their edges; `selected` layers were asked for."""
+    def show_layers(
+        self, layers: Sequence[LayerDistribution], selected: int, references: Sequence[Reference] = ()
+    ) -> None:
+        """Show these distributions, which share their edges (also those of `references`).
+
+        `selected` layers were asked for.
+        """
         self._selected = selected
-        self.plot.set_layers(layers)
-        self.table_model.set_rows(layers)
+        self.plot.set_layers(layers, references)
+        rows = list(layers)
+        for reference in references:
+            rows += [replace(one, name=f"{one.name} · {reference.title}") for one in reference.layers]
+        self.table_model.set_rows(rows)
         self._fit_table()
         self._tell()
+        if self.threshold_box.isChecked():
+            self._show_threshold(self.plot.threshold.threshold or self._usual_threshold())
+
+    def set_percentiles(self, found: Mapping[str, Sequence[float]]) -> None:
+        """Draw percentile lines, by layer name; none without an entry."""
+        self.plot.set_percentiles(found)
+        self._tell()
+
+    @property
+    def threshold(self) -> float | None:
+        """The threshold on show, or None."""
+        return self.plot.threshold.threshold if self.plot.threshold.shown else None
+
+    def show_below(self, shown: ThresholdShown) -> None:
+        """Say how many weights fall below the threshold."""
+        self.threshold_bar.show_told(shown)
+
+    def show_comparison(self, titles: Sequence[str]) -> None:
+        """Say on the button with how many models the open one is compared."""
+        self.compare.setText(f"Compared with {len(titles)}" if titles else "Compare with…")
+        self.compare.setToolTip("\n".join(["Drawn as outlines:", *titles]) if titles else _COMPARE_TIP)
 
     def set_thresholds(self, thresholds: Mapping[str, float]) -> None:
         """Mark what magnitude pruning would take."""
         self.plot.set_thresholds(thresholds)
+
+    # -- threshold and comparison -----------------------------------------------------------------------------
+
+    def _threshold_toggled(self, on: bool) -> None:
+        self.threshold_bar.setVisible(on)
+        if on:
+            self._show_threshold(self.plot.threshold.threshold or self._usual_threshold())
+        else:
+            self.plot.threshold.hide()
+            self.threshold_changed.emit(None)
+
+    def _usual_threshold(self) -> float:
+        """Half the standard deviation of the first layer: about a third of normally distributed weights."""
+        return (self.plot.layers[0].statistics.std or 0.0) / 2 if self.plot.layers else 0.0
+
+    def _show_threshold(self, threshold: float) -> None:
+        self.plot.threshold.show_at(threshold, self.plot.largest)
+        self._threshold_moved(self.plot.threshold.threshold)
+
+    def _threshold_typed(self, threshold: float) -> None:
+        self.plot.threshold.show_at(threshold, max(self.plot.largest, threshold))
+        self.threshold_changed.emit(self.plot.threshold.threshold)
+
+    def _threshold_moved(self, threshold: float) -> None:
+        self.threshold_bar.show_threshold(threshold, self.plot.largest)
+        self.threshold_changed.emit(threshold)
+
+    def _ask_to_prune(self) -> None:
+        if self.threshold is not None:
+            self.prune_wanted.emit(self.threshold)
+
+    def _make_compare_button(self) -> QToolButton:
+        button = QToolButton()
+        button.setObjectName("histogramCompare")
+        button.setAccessibleName("Compare with another model")
+        button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        button.setText("Compare with…")
+        button.setToolTip(_COMPARE_TIP)
+        menu = QMenu(button)
+        menu.setObjectName("histogramCompareMenu")
+        menu.setToolTipsVisible(True)
+        menu.aboutToShow.connect(self._ask_compare_menu)
+        button.setMenu(menu)
+        return button
+
+    def _ask_compare_menu(self) -> None:
+        self.compare_menu_wanted.emit(self.compare.menu())
 
     # -- inside ---------------------------------------------------------------------------------------------
 
@@ -153,6 +272,12 @@ class HistogramView(QWidget):
             parts.append(f"{count(zeros)} exact zeros ({percent(zeros / weights, 1)}) are not drawn.")
         if broken := sum(one.statistics.not_finite for one in layers):
             parts.append(f"{count(broken)} {'weight is' if broken == 1 else 'weights are'} NaN or infinite.")
+        if self.percentiles.isChecked() and self._selected > MOST_WITH_PERCENTILES:
+            parts.append(f"Percentile lines are drawn for up to {MOST_WITH_PERCENTILES} layers.")
+        for reference in self.plot.references:
+            if reference.missing:
+                names = ", ".join(reference.missing[:3]) + (" …" if len(reference.missing) > 3 else "")
+                parts.append(f"{reference.title} has no layer {names}.")
         self.remark.show_text(" ".join(parts))
 
     def _make_table(self) -> QTableView:

@@ -121,6 +121,10 @@ class NumberBox(QAbstractSpinBox):
         """How numbers are shown and read here."""
         return self._form
 
+    def set_format(self, form: NumberFormat) -> None:
+        """Show, read and step numbers in another way from now on."""
+        self._form = form
+
     @property
     def value(self) -> int | float | None:
         """The number on show, or None if the text is none."""
