@@ -9,6 +9,7 @@ import os
 import sys
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import json
 import time
@@ -118,7 +119,7 @@ def window(profile: str) -> dict[str, float]:
         assert studio.runner is not None
         studio.runner._run = train
         studio.runner.bridge.events.connect(look_for_end)
-        studio.workspaces.compress()
+        studio.parts.workspaces.compress()
         studio.runner.submit(RunRequest(Recipe(steps=(FineTuneSettings(),)), SAMPLE, TaskSpec("digits")))
         # torch and the data come first; the time that counts begins when training is under way.
         QTimer.singleShot(int(1000 * (WARMUP_SECONDS + 1)), begin_to_count)
