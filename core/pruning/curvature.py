@@ -103,8 +103,8 @@ def _by_activations(
         if outputs is None:
             return None
         columns = loss_columns(outputs.detach(), loss, generator)
-        gradients: dict[str, list[Tensor]] = {name: [] for name in weight_names}
         squares: dict[str, Tensor] = {}
+        result: dict[str, Tensor] = {}
         for number, column in enumerate(columns):
             found: tuple[Tensor | None, ...] = torch.autograd.grad(
                 outputs, tape.outputs(), column, retain_graph=number + 1 < len(columns), allow_unused=True
@@ -116,39 +116,36 @@ def _by_activations(
                     # One input vector for each example: the squares separate, so that only Σ_c g² is kept.
                     squares[name] = squares[name] + gradient**2 if name in squares else gradient**2
                 else:
-                    gradients[name].append(gradient)
-    result = {name: squares[name].T @ tape.inputs[name] ** 2 for name in squares}
-    for name, collected in gradients.items():
-        if collected:
-            layer = module.get_submodule(name)
-            result[name] = _squares_over_positions(layer, tape.inputs[name], torch.stack(collected))
-    return result
+                    layer = module.get_submodule(name)
+                    found_here = _squares_over_positions(layer, tape.inputs[name], gradient)
+                    result[name] = result[name] + found_here if name in result else found_here
+    return result | {name: squares[name].T @ tape.inputs[name] ** 2 for name in squares}
 
 
 def _squares_over_positions(layer: nn.Module, inputs: Tensor, gradients: Tensor) -> Tensor:
-    """Σ over columns and examples of (Σ over positions of gradient × input)², in the shape of the weight.
+    """Σ over examples of (Σ over positions of gradient × input)², in the shape of the weight.
 
     Args:
         inputs: of the layer, [B, …].
-        gradients: of its outputs, [K, B, …].
+        gradients: of its outputs, [B, …].
     """
-    columns, batch = gradients.shape[:2]
+    batch = gradients.shape[0]
     weight = layer.get_parameter("weight")
     total = torch.zeros_like(weight)
     groups = layer.groups if isinstance(layer, nn.Conv2d) else 1
-    per_example = columns * weight.numel()
-    step = max(1, min(batch, _FLOATS_AT_ONCE // max(1, per_example)))
+    step = max(1, min(batch, _FLOATS_AT_ONCE // max(1, weight.numel())))
     for start in range(0, batch, step):
         part = slice(start, start + step)
         patches = layer_inputs(layer, inputs[part])  # [b, G, features, positions]
         if isinstance(layer, nn.Conv2d):
-            flowed = gradients[:, part].flatten(3)  # [K, b, outputs, positions]
+            flowed = gradients[part].flatten(2)  # [b, outputs, positions]
         else:
-            flowed = gradients[:, part].flatten(2, -2).transpose(2, 3)
-        # [K, b, G, outputs / G, positions]
-        flowed = flowed.reshape(columns, flowed.shape[1], groups, -1, flowed.shape[-1])
-        products = flowed @ patches.transpose(-1, -2)  # [K, b, G, outputs / G, features]
-        total += products.square_().sum((0, 1)).reshape(weight.shape)
+            flowed = gradients[part].flatten(1, -2).transpose(1, 2)
+        flowed = flowed.reshape(
+            flowed.shape[0], groups, -1, flowed.shape[-1]
+        )  # [b, G, outputs / G, positions]
+        products = flowed @ patches.transpose(-1, -2)  # [b, G, outputs / G, features]
+        total += products.square_().sum(0).reshape(weight.shape)
     return total
 
 

@@ -13,7 +13,9 @@ from core.run_state import RunState
 from core.steps import PruneSettings
 
 Batch = tuple[Tensor, Tensor]
-BATCH = 512
+MOST_EXAMPLES = 1024
+ACTIVATIONS_AT_ONCE = 1 << 26
+"""So many outputs of layers (256 MB) may one batch have: what a network keeps for its gradients is a few times that."""
 
 
 @dataclass(frozen=True)
@@ -22,19 +24,21 @@ class CriterionExamples:
 
     Attributes:
         on_batch: called after each batch with its number of examples; may raise to give up.
+        batch_size: as many as fit into memory with this network.
     """
 
     split: Split
     chosen: Tensor
     device: torch.device
     on_batch: Callable[[int], None]
+    batch_size: int
 
     def __len__(self) -> int:
         return len(self.chosen)
 
-    def batches(self, size: int = BATCH) -> Iterator[Batch]:
+    def batches(self, size: int | None = None) -> Iterator[Batch]:
         """Inputs float32 [B, C, H, W] and labels int64 [B], without augmentation."""
-        for indices in torch.split(self.chosen, size):
+        for indices in torch.split(self.chosen, size or self.batch_size):
             yield self.split.batch(indices, self.device)
             self.on_batch(len(indices))
 
@@ -68,4 +72,6 @@ def draw_examples(
         context.checkpoint()
         context.advance(cost * count, f"{settings.title}: saliencies ({settings.criterion})")
 
-    return CriterionExamples(train, chosen, state.device, seen)
+    outputs = sum(layer.shape[0] * (layer.positions or 1) for layer in state.description.layers)
+    fitting = max(1, min(MOST_EXAMPLES, ACTIVATIONS_AT_ONCE // max(1, outputs)))
+    return CriterionExamples(train, chosen, state.device, seen, fitting)

@@ -1,6 +1,7 @@
 """The pruning step: from settings to masks on the model."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -91,7 +92,7 @@ def _scored(layer: Layer, scores: Scores, state: RunState) -> ScoredLayer:
 
 def _loss(settings: PruneSettings, state: RunState, examples: CriterionExamples) -> float:
     """The mean loss on the very examples from which the saliencies were computed."""
-    quiet = CriterionExamples(examples.split, examples.chosen, examples.device, lambda _: None)
+    quiet = replace(examples, on_batch=lambda _: None)
     return evaluate_batches(state.module, quiet.batches(), state.device, summed_loss(settings.loss)).loss
 
 
