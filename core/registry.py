@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from core.pruning.structured_settings import PruneChannelsSettings
 from core.steps import FineTuneSettings, PruneSettings, StepSettings
 from core.steps_flow import GradualSettings, RepeatSettings, RewindSettings
 
@@ -59,6 +60,11 @@ STEPS: tuple[StepDefinition, ...] = (
     StepDefinition(GradualSettings, "core.training.step:fine_tune", "core.training.step:fine_tune_work"),
     StepDefinition(RewindSettings, "core.pruning.rewind:rewind", "core.pruning.rewind:rewind_work"),
     StepDefinition(RepeatSettings, None, None),
+    StepDefinition(
+        PruneChannelsSettings,
+        "core.pruning.structured:prune_channels",
+        "core.pruning.structured:prune_channels_work",
+    ),
 )
 
 STEP_KINDS: dict[str, StepDefinition] = {definition.kind: definition for definition in STEPS}

@@ -1,5 +1,6 @@
 """What the steps of one run hand on to each other: the model, its masks, the data, the random numbers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -10,6 +11,7 @@ from core.errors import StudioError
 from core.job import JobContext
 from core.measurement.records import Measurement
 from core.models.description import ModelDescription
+from core.models.resizing import cut_tensor, describe_smaller, has_other_shapes, resize_module
 from core.pruning.masks import Masks
 from core.recipe import recipe_from_json
 from core.repetition import PlannedStep, write_out
@@ -100,6 +102,8 @@ class RunState:
                 recipe=self.request.recipe.to_json(),
                 source_sha256=self.description.sha256,
                 before=self.before,
+                # Without removed channels they are those of the source.
+                initial=self.initial if self.description.channels_removed else {},
                 early=self.early,
                 masks_before_shuffle=None
                 if self.masks_before_shuffle is None
@@ -107,6 +111,23 @@ class RunState:
             ),
             context.folder,
         )
+
+    def take_smaller(
+        self, module: nn.Module, kept: Mapping[str, Tensor], description: ModelDescription
+    ) -> None:
+        """Go on with a network that consists of what stays of the present one.
+
+        Args:
+            kept: for each tensor, the flat indices of the elements that stay; masks and remembered weights too.
+            description: of the smaller network.
+        """
+        self.module = module
+        self.description = description
+        self.masks = _cut_masks(self.masks, kept)
+        if self.masks_before_shuffle is not None:
+            self.masks_before_shuffle = _cut_masks(self.masks_before_shuffle, kept)
+        self.initial = _cut(self.initial, kept)
+        self.early = {iteration: _cut(tensors, kept) for iteration, tensors in self.early.items()}
 
     def take_up(self, checkpoint: RunCheckpoint) -> None:
         """Go on where a checkpoint stands.
@@ -123,6 +144,12 @@ class RunState:
             raise StudioError(
                 f"The run cannot be resumed: {self.description.source.title} has changed since it began. Start it anew."
             )
+        if has_other_shapes(self.module, checkpoint.tensors):
+            # Channels were removed before the run was interrupted.
+            shapes = {name: tuple(tensor.shape) for name, tensor in checkpoint.tensors.items()}
+            resize_module(self.module, shapes, "The checkpoint")
+            self.description = describe_smaller(self.description, self.module)
+            self.initial = {name: tensor.to(self.device) for name, tensor in checkpoint.initial.items()}
         # In place: load_state_dict would want the metadata that some networks (MNASNet) attach to their state dict.
         with torch.no_grad():
             for name, tensor in self.module.state_dict().items():
@@ -141,6 +168,14 @@ class RunState:
 
     def _masks(self, tensors: dict[str, Tensor]) -> Masks:
         return Masks({name: mask.to(self.device) for name, mask in tensors.items()})
+
+
+def _cut(tensors: Mapping[str, Tensor], kept: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: cut_tensor(tensor, kept.get(name)) for name, tensor in tensors.items()}
+
+
+def _cut_masks(masks: Masks, kept: Mapping[str, Tensor]) -> Masks:
+    return Masks(_cut(masks.tensors(), kept))
 
 
 def copied_tensors(module: nn.Module) -> dict[str, Tensor]:

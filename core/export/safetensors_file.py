@@ -13,6 +13,7 @@ from core.files import written_whole
 from core.models.checkpoint import open_checkpoint
 from core.models.description import ModelDescription
 from core.models.opened import OpenedModel
+from core.models.recognise import CHANNELS, CHANNELS_REMOVED
 
 DTYPE_WORDS = {
     torch.float64: "F64",
@@ -41,6 +42,8 @@ def metadata_of(description: ModelDescription, **more: str) -> dict[str, str]:
         metadata["num_classes"] = str(description.num_classes)
     if description.input_shape is not None:
         metadata["input_shape"] = json.dumps(list(description.input_shape))
+    if description.channels_removed:
+        metadata[CHANNELS] = CHANNELS_REMOVED
     return {**metadata, **more}
 
 

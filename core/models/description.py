@@ -75,6 +75,7 @@ class ModelDescription:
         sha256: of the file, or None where there is none or it is not yet computed.
         notes: sentences that the user should know, such as what was cleaned up while reading.
         recorded_accuracy: an accuracy that the file itself claims (a `best_prec1`), as a fraction; shown as a claim.
+        channels_removed: whether layers are narrower than the architecture has them (structured pruning).
     """
 
     source: ModelSource
@@ -88,6 +89,7 @@ class ModelDescription:
     sha256: str | None = None
     notes: tuple[str, ...] = ()
     recorded_accuracy: float | None = None
+    channels_removed: bool = False
 
     @property
     def weights(self) -> int:

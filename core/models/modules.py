@@ -17,6 +17,7 @@ from core.files import sha256_of_all
 from core.models.checkpoint import Checkpoint, open_checkpoint
 from core.models.layers import describe_module
 from core.models.opening import LoadedModel, describe_checkpoint, path_of
+from core.models.resizing import require_it_runs, resize_module
 from core.models.source import ModelSource
 from core.models.zoo import ZOO, initialise
 
@@ -311,8 +312,13 @@ def _load_file(source: ModelSource, check: Callable[[], None] | None) -> LoadedM
             in_channels=described.input_shape[0] if described.input_shape else None,
             initial_values=False,
         )
+        if described.channels_removed:
+            shapes = {name: info.shape for name, info in checkpoint.tensors.items()}
+            resize_module(module, shapes, checkpoint.path.name)
         state, not_finite = _read_state(checkpoint, module, check)
         module.load_state_dict(state, strict=True, assign=True)
+        if described.channels_removed and described.input_shape is not None:
+            require_it_runs(module, described.input_shape, described.num_classes, checkpoint.path.name)
         digest = sha256_of_all(checkpoint.files, check)
     module.requires_grad_(True)
     notes = described.notes

@@ -12,7 +12,16 @@ from core.models.checkpoint import Checkpoint, open_checkpoint
 from core.models.description import ModelDescription
 from core.models.guessing import guessed_layers
 from core.models.opened import OpenedModel, from_arrays
-from core.models.recognise import Recognition, is_parameter, near_miss, recognise, recognise_as
+from core.models.recognise import (
+    CHANNELS,
+    CHANNELS_REMOVED,
+    Recognition,
+    is_parameter,
+    near_miss,
+    recognise,
+    recognise_as,
+    recognise_narrower,
+)
 from core.models.source import ModelSource
 from resources import RESOURCES
 
@@ -99,6 +108,7 @@ def describe_checkpoint(checkpoint: Checkpoint, source: ModelSource) -> ModelDes
         file_bytes=checkpoint.file_bytes,
         notes=(*checkpoint.notes, *notes),
         recorded_accuracy=checkpoint.recorded_accuracy,
+        channels_removed=recognition is not None and recognition.channels_removed,
     )
 
 
@@ -111,10 +121,18 @@ def recognise_checkpoint(
         StudioError: if the tensors do not fit the architecture that the user chose.
     """
     shapes = {name: info.shape for name, info in checkpoint.tensors.items()}
+    claimed = checkpoint.metadata.get("architecture")
+    if checkpoint.metadata.get(CHANNELS) == CHANNELS_REMOVED and (chosen := source.architecture or claimed):
+        try:
+            recognition = recognise_narrower(chosen, shapes, checkpoint.path.name)
+            return recognition, recognition.notes
+        except StudioError as error:
+            if source.architecture is not None:
+                raise
+            return recognise(shapes), (error.message,)
     if source.architecture is not None:
         recognition = recognise_as(source.architecture, shapes, checkpoint.path.name)
         return recognition, recognition.notes
-    claimed = checkpoint.metadata.get("architecture")
     if claimed:
         try:
             recognition = recognise_as(claimed, shapes, checkpoint.path.name)

@@ -4,7 +4,7 @@ import gzip
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -25,6 +25,9 @@ BUFFERS = (
 OPTIONAL_BUFFER = "num_batches_tracked"
 # A file that shares this part of its names with a network is worth a hint.
 NEARLY = 0.6
+# What a file's metadata say where layers are narrower than its architecture has them.
+CHANNELS = "channels"
+CHANNELS_REMOVED = "removed"
 MOST_NAMED = 3
 
 Shape = tuple[int, ...]
@@ -108,6 +111,7 @@ class Recognition:
         layers: with the tensors' own shapes; `dtype` is not known here.
         left_out: tensors that only training uses (auxiliary outputs).
         notes: sentences that the user should know.
+        channels_removed: whether layers are narrower than the network has them.
     """
 
     architecture: str
@@ -117,6 +121,7 @@ class Recognition:
     layers: tuple[Layer, ...]
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    channels_removed: bool = False
 
 
 @dataclass
@@ -178,6 +183,29 @@ def recognise_as(architecture: str, shapes: Mapping[str, Shape], file_name: str)
             f"{file_name} does not fit {signature.title}: {differences.text()}. Choose another architecture.",
         )
     return _recognition(signature, shapes)
+
+
+def recognise_narrower(architecture: str, shapes: Mapping[str, Shape], file_name: str) -> Recognition:
+    """These tensors in a network that has lost channels: the same names, no axis longer, kernels of the same size.
+
+    Whether the layers fit each other shows only when the network is built (`core.models.resizing`).
+
+    Raises:
+        StudioError: if there is no such network, or its tensors cannot be what is left of it.
+    """
+    library = _library()
+    if architecture not in library.architectures:
+        raise StudioError(
+            f"There is no architecture “{architecture}” to put {file_name} into: use “zoo:NAME” or “torchvision:NAME”."
+        )
+    signature = library.signature(architecture)
+    differences = _differences(signature, shapes, narrower=True)
+    if differences:
+        raise StudioError(
+            f"{file_name} does not fit {signature.title} with fewer channels: {differences.text()}. Use the file as it "
+            "was saved."
+        )
+    return replace(_recognition(signature, shapes), channels_removed=True)
 
 
 def near_miss(shapes: Mapping[str, Shape]) -> str | None:
@@ -278,7 +306,9 @@ def _library() -> _Library:
     return _Library((RESOURCES / SIGNATURES).read_bytes())
 
 
-def _differences(signature: Signature, shapes: Mapping[str, Shape]) -> _Differences:
+def _differences(
+    signature: Signature, shapes: Mapping[str, Shape], *, narrower: bool = False
+) -> _Differences:
     differences = _Differences()
     classes, channels = _variable_sizes(signature, shapes)
     for name, expected in signature.tensors.items():
@@ -290,7 +320,7 @@ def _differences(signature: Signature, shapes: Mapping[str, Shape]) -> _Differen
             expected = _with_size(expected, signature.class_axes[name], classes)
         elif name == signature.input_tensor and channels is not None:
             expected = _with_size(expected, 1, channels)
-        if shapes[name] != expected:
+        if shapes[name] != expected and not (narrower and _is_left_of(shapes[name], expected)):
             differences.shapes.append(f"{name} is {_shape_text(shapes[name])}, not {_shape_text(expected)}")
     differences.unexpected.extend(
         name for name in shapes if name not in signature.tensors and not name.startswith(signature.auxiliary)
@@ -336,6 +366,17 @@ def _recognition(signature: Signature, shapes: Mapping[str, Shape]) -> Recogniti
 def _bias_count(name: str, kind: str, shapes: Mapping[str, Shape]) -> int:
     bias = shapes.get(f"{name}.in_proj_bias" if kind == "attention" else f"{name}.bias")
     return 0 if bias is None else bias[0]
+
+
+def _is_left_of(shape: Shape, whole: Shape) -> bool:
+    """Whether removing channels from a tensor of shape `whole` can leave one of `shape`."""
+    # Embeddings of positions have a first axis of 1 and their channels last; kernels have channels first.
+    embeds = len(whole) == 3 and whole[0] == 1
+    return (
+        len(shape) == len(whole)
+        and all(0 < size <= most for size, most in zip(shape, whole))
+        and (embeds or shape[2:] == whole[2:])
+    )
 
 
 def _with_size(shape: Shape, axis: int, size: int) -> Shape:

@@ -55,6 +55,8 @@ class RunCheckpoint:
 
     Attributes:
         step: index of the step under way or next, once repetitions are written out.
+        initial: the weights with which the run began, cut to the present shapes; empty unless channels were removed and
+            a later step goes back to them.
         early: weights after so many updates, kept for a later step that goes back to them.
     """
 
@@ -69,6 +71,7 @@ class RunCheckpoint:
     source_sha256: str | None = None
     before: Measurement | None = None
     early: dict[int, dict[str, Tensor]] = field(default_factory=dict)
+    initial: dict[str, Tensor] = field(default_factory=dict)
     masks_before_shuffle: dict[str, Tensor] | None = None
 
 
@@ -91,6 +94,7 @@ def save_checkpoint(checkpoint: RunCheckpoint, folder: Path) -> Path:
         "recipe": checkpoint.recipe,
         "source_sha256": checkpoint.source_sha256,
         "before": None if checkpoint.before is None else json.dumps(measurement_to_json(checkpoint.before)),
+        "initial": checkpoint.initial,
         "early": checkpoint.early,
         "masks_before_shuffle": checkpoint.masks_before_shuffle,
         "progress": None
@@ -130,6 +134,7 @@ def load_checkpoint(folder: Path) -> RunCheckpoint | None:
             recipe=data["recipe"],
             source_sha256=data["source_sha256"],
             before=None if data["before"] is None else measurement_from_json(json.loads(data["before"])),
+            initial=data.get("initial", {}),
             early=data.get("early", {}),
             masks_before_shuffle=data.get("masks_before_shuffle"),
         )
