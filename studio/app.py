@@ -24,6 +24,7 @@ from studio.main_window import MainWindow
 from studio.settings import THEME, Settings
 
 if TYPE_CHECKING:
+    from core.analysis.acceleration import WarmUp
     from core.history.store import HistoryStore
     from studio.assembly import Assembly
     from studio.controllers.jobs import JobsController
@@ -71,6 +72,7 @@ class Application(QObject):
         self._options = options
         self._closed = False
         self._parts: Assembly | None = None
+        self._warm_up: WarmUp | None = None
         self.settings = Settings(Path(options.profile).expanduser() if options.profile else None)
         theme.apply(app, cast(theme.Mode, options.theme or self.settings.get(THEME)))
         self.actions = Actions()
@@ -137,9 +139,19 @@ class Application(QObject):
             return
         self._closed = True
         self.workspaces.save()
+        if self._warm_up is not None:
+            self._warm_up.stop()
         if self._parts is not None:
             self._parts.close()
         self.settings.sync()
+
+    def warm_up(self) -> None:
+        """Have the compiled loops over weights loaded in the background; until then numpy does their work."""
+        if self._warm_up is None and not self._closed:
+            from core.analysis.acceleration import WarmUp
+
+            self._warm_up = WarmUp()
+            self._warm_up.start()
 
     def _assemble(self) -> None:
         if self._closed:
@@ -193,6 +205,7 @@ def main(options: StartOptions | None = None) -> int:
         from studio.screenshot import Camera
 
         Camera(studio, options.screenshot)
+    studio.ready.connect(studio.warm_up)
     studio.start()
     code = app.exec()
     studio.close()

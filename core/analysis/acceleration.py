@@ -1,6 +1,6 @@
 """Whether the compiled loops of `core.analysis.kernels` are there; until they are, numpy does the same work.
 
-Compiling takes seconds, which a window cannot spare: it calls `warm_up` once it is usable. Both ways give the same
+Compiling takes seconds, which a window cannot spare: it starts a `WarmUp` once it is usable. Both ways give the same
 counts; sums differ by rounding only.
 """
 
@@ -54,14 +54,67 @@ def load() -> bool:
     return True
 
 
-def warm_up() -> threading.Thread:
-    """Have the loops ready some time later, from a thread that gives way to everything else.
+class WarmUp:
+    """Has the loops ready some time after `start`, on a thread that gives way to everything else.
 
     A first compilation runs in a process of its own, so that it takes nothing from a window but spare time.
     """
-    thread = threading.Thread(target=_warm_up, name="analysis-warm-up", daemon=True)
-    thread.start()
-    return thread
+
+    def __init__(self) -> None:
+        self._thread = threading.Thread(target=self._work, name="analysis-warm-up", daemon=True)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stopped = False
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._thread.start()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until it has ended; False if that takes longer."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def stop(self) -> None:
+        """Give up what can be given up, and wait for the rest: no longer than loading takes."""
+        with self._lock:
+            self._stopped = True
+            if self._process is not None:
+                self._process.terminate()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _work(self) -> None:
+        _give_way(threading.get_native_id())
+        stamp = _stamp()
+        if stamp is None:
+            return
+        if not stamp.exists() and not getattr(sys, "frozen", False):
+            self._compile_elsewhere()
+            if not stamp.exists():
+                return
+        with self._lock:
+            if self._stopped:
+                return
+        load()
+
+    def _compile_elsewhere(self) -> None:
+        with self._lock:
+            if self._stopped:
+                return
+            with suppress(OSError):
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "core.analysis.acceleration"],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                )
+        if self._process is not None:
+            try:
+                self._process.wait(_PATIENCE)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
 
 
 @contextmanager
@@ -73,24 +126,6 @@ def numpy_only() -> Iterator[None]:
         yield
     finally:
         _held_back = before
-
-
-def _warm_up() -> None:
-    _give_way(threading.get_native_id())
-    stamp = _stamp()
-    if stamp is not None and not stamp.exists() and not getattr(sys, "frozen", False):
-        with suppress(OSError, subprocess.SubprocessError):
-            subprocess.run(
-                [sys.executable, "-m", "core.analysis.acceleration"],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                timeout=_PATIENCE,
-                check=False,
-            )
-        if not stamp.exists():
-            return
-    load()
 
 
 def _give_way(thread: int) -> None:

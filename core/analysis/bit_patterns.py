@@ -48,7 +48,9 @@ class BitPatterns:
                 stored.view(dtype.newbyteorder("=")) if decode is None else decode(stored.view(dtype))
             )
         self._unsigned = stored.dtype
-        self._values: Floats = self._decoded.astype(np.float64)
+        # Among all patterns are NaN that processors complain about.
+        with np.errstate(invalid="ignore"):
+            self._values: Floats = self._decoded.astype(np.float64)
         self._counts = np.zeros(stored.size, np.int64)
         self._tables = np.zeros((4, stored.size), np.uint32)
         self._waiting = 0

@@ -1,11 +1,8 @@
 """Compiled loops and numpy give the same counts on every kind of tensor, and nothing depends on which is there."""
 
 import math
-import os
 import subprocess
 import sys
-import threading
-from pathlib import Path
 
 import hypothesis.extra.numpy as numpy_strategies
 import numpy as np
@@ -198,14 +195,31 @@ def test_without_numba_numpy_does_it() -> None:
     assert subprocess.run([sys.executable, "-c", words], check=False).returncode == 0
 
 
-def test_warming_up_ends_and_leaves_a_stamp_for_the_next_start(tmp_path: Path) -> None:
-    """With the compiled code of another start there, a process has the loops without compiling."""
-    thread = acceleration.warm_up()
-    thread.join(120)
-    assert not thread.is_alive()
-    assert thread not in threading.enumerate()
-    assert acceleration.kernels() is not None
-    stamp = acceleration._stamp()
-    assert stamp is not None
-    assert stamp.exists()
-    assert os.access(stamp.parent, os.W_OK)
+def test_warming_up_uses_what_another_process_compiled() -> None:
+    """The first start compiles in a process of its own; the next one only loads."""
+    words = (
+        "import sys\n"
+        "from core.analysis import acceleration\n"
+        "stamp = acceleration._stamp()\n"
+        "before = stamp.exists()\n"
+        "warm = acceleration.WarmUp()\n"
+        "warm.start()\n"
+        "assert warm.wait(120)\n"
+        "assert stamp.exists() and acceleration.kernels() is not None\n"
+        "hits = acceleration.kernels().add_counts.stats.cache_hits\n"
+        "assert sum(hits.values()) == 1, hits\n"
+        "warm.stop()"
+    )
+    assert subprocess.run([sys.executable, "-c", words], check=False).returncode == 0
+
+
+def test_warming_up_can_be_stopped_at_once() -> None:
+    words = (
+        "from core.analysis import acceleration\n"
+        "warm = acceleration.WarmUp()\n"
+        "warm.start()\n"
+        "warm.stop()\n"
+        "assert warm.wait(0)\n"
+        "acceleration.WarmUp().stop()"
+    )
+    assert subprocess.run([sys.executable, "-c", words], check=False).returncode == 0
