@@ -13,6 +13,8 @@ from PySide6.QtGui import QColor, QFont
 from core.formatting import significant
 from studio import theme
 
+_TOP = 0.96
+_LABEL_HEIGHT = 17.0
 _DIGITS = 4
 _STEPS = 200
 """Significant digits of a threshold; presses of a key from zero to the largest magnitude."""
@@ -24,22 +26,35 @@ class PercentileLines:
     def __init__(self, plot: pg.PlotWidget) -> None:
         self._plot = plot
         self._items: list[pg.InfiniteLine] = []
+        self._lowest = _TOP
+
+    @property
+    def lowest(self) -> float:
+        """Below this fraction of the plot's height there are no labels of percentiles."""
+        return self._lowest
 
     def draw(
         self,
         layers: Sequence[tuple[str, str]],
         found: Mapping[str, Sequence[float]],
         percents: Sequence[float],
+        height: float,
     ) -> None:
-        """Draw the lines of `layers` (name and colour) whose percentiles are known; one layer's are labelled."""
+        """Draw the lines of `layers` (name and colour) whose percentiles are known.
+
+        One layer's are labelled, if the plot's `height` in pixels has room for that.
+        """
         for item in self._items:
             self._plot.removeItem(item)
         self._items = []
+        line_height = _LABEL_HEIGHT / max(height, 1.0)
         tokens = theme.tokens()
-        labelled = sum(name in found for name, _ in layers) == 1
+        single = sum(name in found for name, _ in layers) == 1
+        labelled = single and len(percents) * line_height < 0.7
+        self._lowest = _TOP - (len(percents) * line_height if labelled else 0)
         for name, color in layers:
             for place, (percent, value) in enumerate(zip(percents, found.get(name, ()))):
-                line = pg.InfiniteLine(value, pen=pg.mkPen(color if not labelled else tokens.text, width=1))
+                line = pg.InfiniteLine(value, pen=pg.mkPen(color if not single else tokens.text, width=1))
                 line.pen.setStyle(Qt.PenStyle.SolidLine if percent == 50 else Qt.PenStyle.DashLine)
                 line.setToolTip(f"{percent_words(percent)} of the weights of {name}: {significant(value)}")
                 if labelled:
@@ -47,7 +62,7 @@ class PercentileLines:
                         line,
                         text=f"{percent_words(percent)}: {significant(value)}".replace("-", "−"),
                         # One below the other, because the outer ones are close together.
-                        position=0.965 - 0.06 * place,
+                        position=_TOP - line_height * place,
                         anchors=[(0, 0.5), (1, 0.5)],
                         color=tokens.text,
                         fill=faint(tokens.panel, 215),

@@ -9,7 +9,7 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from PySide6.QtCore import QPointF, QRectF, Qt, Signal
-from PySide6.QtGui import QColor, QKeyEvent
+from PySide6.QtGui import QColor, QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
 from core.analysis.distributions import LayerDistribution
@@ -132,6 +132,7 @@ class HistogramPlot(PlotFrame):
         """Draw lines at the usual percentiles, by layer name; none for the layers left out."""
         self._percentiles = dict(found)
         self._draw_percentiles()
+        self._draw_thresholds(theme.tokens())
 
     def set_scale(self, *, logarithmic: bool, with_zeros: bool, as_share: bool) -> None:
         """Choose how counts become heights."""
@@ -155,7 +156,8 @@ class HistogramPlot(PlotFrame):
         self._items = []
         self._axis.logarithmic = self._logarithmic
         counts = ("share of the layer's weights", "%") if self._as_share else ("count", "weights")
-        self.set_axes(("weight value", ""), counts)
+        bins = self._layers[0].histogram.bins if self._layers else 0
+        self.set_axes((f"weight value ({bins} bins)" if bins else "weight value", ""), counts)
         tokens = theme.tokens()
         self.set_legend(self._entries(tokens))
         for one in self._layers:
@@ -183,12 +185,23 @@ class HistogramPlot(PlotFrame):
     def _draw_percentiles(self) -> None:
         tokens = theme.tokens()
         layers = [(one.name, tokens.series_color(one.layer)) for one in self._layers]
-        self._percentile_lines.draw(layers, self._percentiles, USUAL)
+        height = self.plot.getPlotItem().getViewBox().height()
+        self._percentile_lines.draw(layers, self._percentiles, USUAL, height)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        if self._percentiles:
+            self._draw_percentiles()
+            self._draw_thresholds(theme.tokens())
 
     def _draw_outline(self, one: LayerDistribution, color: str, style: Qt.PenStyle) -> None:
         pen = pg.mkPen(color, width=2, style=style)
-        heights = np.maximum(self.heights(one), self._base())
-        curve = pg.PlotCurveItem(one.histogram.edges, heights, stepMode="center", pen=pen)
+        heights, base = self.heights(one), self._base()
+        empty = heights <= base
+        near = np.convolve(~empty, np.ones(3, np.bool_))[1:-1]
+        # A dashed line along the whole foot of the plot would be the loudest thing in it.
+        heights = np.where(empty, np.where(near, base, np.nan), heights)
+        curve = pg.PlotCurveItem(one.histogram.edges, heights, stepMode="center", pen=pen, connect="finite")
         curve.setZValue(4)
         self._add(curve, bounds=True)
 
@@ -227,7 +240,9 @@ class HistogramPlot(PlotFrame):
             if not threshold > 0 or (common and number):
                 continue
             color = tokens.bad if common else tokens.series_color(one.layer)
-            region = pg.LinearRegionItem((-threshold, threshold), movable=False, brush=faint(color, 36))
+            # Two bands over each other would look like a third thing: then its edges say enough.
+            band = faint(color, 0 if self.threshold.shown else 36)
+            region = pg.LinearRegionItem((-threshold, threshold), movable=False, brush=band)
             for line in region.lines:
                 line.setPen(pg.mkPen(color, width=1))
             region.setZValue(5)
@@ -237,7 +252,7 @@ class HistogramPlot(PlotFrame):
                 pen=pg.mkPen(color, width=1),
                 label=f"|w| ≤ {significant(threshold)} would go",
                 labelOpts={
-                    "position": 0.96 - 0.07 * number,
+                    "position": self._percentile_lines.lowest - 0.07 * number,
                     "color": color,
                     "fill": faint(tokens.panel, 210),
                     "anchors": [(0, 0.5), (0, 0.5)],

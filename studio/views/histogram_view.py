@@ -39,6 +39,9 @@ _BIN_CHOICES = (None, 64, 128, 256, 512)
 _ROW_HEIGHT = 26
 _ROWS_SHOWN = 5
 _TABLE_SHARE = 0.25
+_LOW = 460
+"""Pixels of height below which the plot needs nearly all of it."""
+
 _COMPARE_TIP = (
     "Draw the same layers of other models as outlines: the model before a run, a run's result, another file"
 )
@@ -58,7 +61,7 @@ class HistogramView(QWidget):
         super().__init__(parent)
         self.setObjectName("histogramView")
         self._selected = 0
-        self._settling = False
+        self._chosen_threshold: float | None = None
 
         self.bins_box = QComboBox()
         self.bins_box.setObjectName("histogramBins")
@@ -158,10 +161,11 @@ class HistogramView(QWidget):
         for reference in references:
             rows += [replace(one, name=f"{one.name} · {reference.title}") for one in reference.layers]
         self.table_model.set_rows(rows)
+        self.table.setColumnWidth(0, 220 if references else 150)
         self._fit_table()
         self._tell()
         if self.threshold_box.isChecked():
-            self._show_threshold(self.plot.threshold.threshold or self._usual_threshold())
+            self._show_threshold(self._wanted_threshold())
 
     def set_percentiles(self, found: Mapping[str, Sequence[float]]) -> None:
         """Draw percentile lines, by layer name; none without an entry."""
@@ -191,24 +195,29 @@ class HistogramView(QWidget):
     def _threshold_toggled(self, on: bool) -> None:
         self.threshold_bar.setVisible(on)
         if on:
-            self._show_threshold(self.plot.threshold.threshold or self._usual_threshold())
+            self._show_threshold(self._wanted_threshold())
         else:
             self.plot.threshold.hide()
             self.threshold_changed.emit(None)
 
-    def _usual_threshold(self) -> float:
-        """Half the standard deviation of the first layer: about a third of normally distributed weights."""
+    def _wanted_threshold(self) -> float:
+        """Where the user has put it; before that half the standard deviation, below which a third of a normal lies."""
+        if self._chosen_threshold is not None:
+            return self._chosen_threshold
         return (self.plot.layers[0].statistics.std or 0.0) / 2 if self.plot.layers else 0.0
 
     def _show_threshold(self, threshold: float) -> None:
         self.plot.threshold.show_at(threshold, self.plot.largest)
-        self._threshold_moved(self.plot.threshold.threshold)
+        self.threshold_bar.show_threshold(self.plot.threshold.threshold, self.plot.largest)
+        self.threshold_changed.emit(self.plot.threshold.threshold)
 
     def _threshold_typed(self, threshold: float) -> None:
+        self._chosen_threshold = threshold
         self.plot.threshold.show_at(threshold, max(self.plot.largest, threshold))
         self.threshold_changed.emit(self.plot.threshold.threshold)
 
     def _threshold_moved(self, threshold: float) -> None:
+        self._chosen_threshold = threshold
         self.threshold_bar.show_threshold(threshold, self.plot.largest)
         self.threshold_changed.emit(threshold)
 
@@ -242,7 +251,8 @@ class HistogramView(QWidget):
 
     def _fit_table(self) -> None:
         """As many rows as there are layers, but no more than leave the plot most of the height."""
-        room = int(self.height() * _TABLE_SHARE) // _ROW_HEIGHT
+        share = _TABLE_SHARE if self.height() >= _LOW else _TABLE_SHARE / 3
+        room = int(self.height() * share) // _ROW_HEIGHT
         rows = max(1, min(_ROWS_SHOWN, room, self.table_model.rowCount()))
         self.table.setFixedHeight(self.table.horizontalHeader().sizeHint().height() + rows * _ROW_HEIGHT + 14)
 
@@ -263,9 +273,6 @@ class HistogramView(QWidget):
         layers = self.plot.layers
         if self._selected > len(layers):
             parts.append(f"The first {len(layers)} of {count(self._selected)} selected layers are drawn.")
-        if layers:
-            width = layers[0].histogram.bins
-            parts.append(f"{width} bins.")
         zeros = sum(one.statistics.zeros for one in layers)
         weights = sum(one.statistics.count for one in layers)
         if zeros and not self.with_zeros.isChecked():
@@ -279,6 +286,7 @@ class HistogramView(QWidget):
                 names = ", ".join(reference.missing[:3]) + (" …" if len(reference.missing) > 3 else "")
                 parts.append(f"{reference.title} has no layer {names}.")
         self.remark.show_text(" ".join(parts))
+        self.remark.setVisible(bool(parts))
 
     def _make_table(self) -> QTableView:
         table = QTableView()

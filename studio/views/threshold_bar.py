@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
 
 from studio import theme
 from studio.views.elided import ElidedLabel
+from studio.views.flow import FlowLayout
 from studio.views.number_box import NumberBox, NumberFormat
 
 
@@ -64,11 +65,9 @@ class ThresholdBar(QWidget):
         row.addWidget(caption)
         row.addWidget(self.box)
         row.addWidget(self.prune)
-        row.addStretch(1)
-        layout = QVBoxLayout(self)
+        layout = FlowLayout(theme.SPACE + theme.SPACE // 2, 2, self)
         layout.setContentsMargins(theme.SPACE, 0, theme.SPACE, theme.SPACE // 2)
-        layout.setSpacing(2)
-        layout.addLayout(row)
+        layout.addItem(row)
         layout.addWidget(self.told)
 
     def show_threshold(self, threshold: float, largest: float) -> None:
