@@ -9,6 +9,7 @@ from core.analysis.magnitudes import MagnitudeTable
 from core.formatting import count, percent
 from core.models.description import Layer
 from core.models.opened import OpenedModel
+from studio.controllers.channels import ChannelsController
 from studio.controllers.comparison import ComparisonController
 from studio.controllers.heatmap import HeatmapController
 from studio.jobs.background import Background, Ticket
@@ -43,6 +44,8 @@ class InspectController(QObject):
         self._tables: dict[str, MagnitudeTable] = {}
         self.heatmap = HeatmapController(state, background, inspector, self)
         self.heatmap.asked.connect(self._ask_removal)
+        self.channels = ChannelsController(state, background, inspector, self)
+        self.channels.channel_chosen.connect(self.show_channel)
         self._threshold: ThresholdController | None = None
         self.comparison = ComparisonController(state, background, self)
         self.comparison.changed.connect(self.refresh)
@@ -64,6 +67,17 @@ class InspectController(QObject):
     def show_heatmap(self) -> None:
         """Bring the heatmap to the front."""
         self._inspector.show_tab(HEATMAP)
+
+    def show_channels(self) -> None:
+        """Bring the channels to the front."""
+        self._inspector.show_view(self._inspector.channels)
+
+    def show_channel(self, layer: str, axis: int, index: int) -> None:
+        """Show one channel of a selected layer in the heatmap; `axis` is the weight's."""
+        self.show_heatmap()
+        if self._inspector.heatmap is not None:
+            self._inspector.heatmap.choose_layer(layer)
+            self._inspector.heatmap.show_channel(axis, index)
 
     def refresh(self) -> None:
         """Look at the selected layers again, in the tab on show; say what to do where there are none."""
@@ -106,6 +120,7 @@ class InspectController(QObject):
 
             self._cache = WeightCache(model)
         self.heatmap.set_cache(self._cache)
+        self.channels.set_cache(self._cache)
         self.refresh()
 
     def _selection_changed(self, _names: tuple[str, ...]) -> None:

@@ -143,6 +143,12 @@ class HeatmapView(QWidget):
         """Say why no difference can be shown, in the place of the picture."""
         self.notice.show_empty(reason, button)
 
+    def choose_layer(self, name: str) -> None:
+        """Show the layer of that name if it is offered."""
+        place = self.layer_box.findText(name)
+        if place >= 0:
+            self.layer_box.setCurrentIndex(place)
+
     def show_channel(self, axis: int, channel: int) -> None:
         """Look at one channel of the layer on show, and frame it.
 

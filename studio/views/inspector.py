@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QTabWidget, QVBoxLayout,
 
 from studio import theme
 from studio.views.elided import ElidedLabel
+from studio.views.lazy_tab import LazyTab
 from studio.views.notice import PanelNotice
 from studio.views.removal import LayerRemoval
 
@@ -38,6 +39,7 @@ class Inspector(QWidget):
         self.setAccessibleName("Inspector")
         self.histogram: HistogramView | None = None
         self.heatmap: HeatmapView | None = None
+        self.channels = LazyTab(_channels_view)
         self._preview: dict[str, float] = {}
         self._removals: dict[str, LayerRemoval] = {}
         self._building = False
@@ -90,6 +92,10 @@ class Inspector(QWidget):
         self.tabs.addTab(self.heatmap, "Heatmap")
         self.tabs.setTabToolTip(HISTOGRAM, "How the weights of the selected layers are distributed")
         self.tabs.setTabToolTip(HEATMAP, "Every weight of one layer as a picture: where the zeros are")
+        for tab, title, tip in (
+            (self.channels, "Channels", "Norms, dead channels, similarity and singular values of one layer"),
+        ):
+            self.tabs.setTabToolTip(self.tabs.addTab(tab, title), tip)
         self.tabs.blockSignals(False)
         self.histogram.set_thresholds(self._preview)
         self.ready.emit()
@@ -107,13 +113,23 @@ class Inspector(QWidget):
 
     @property
     def tab(self) -> int:
-        """The tab on show: HISTOGRAM or HEATMAP."""
+        """The index of the tab on show: HISTOGRAM, HEATMAP or a later one."""
         return max(0, self.tabs.currentIndex())
 
     def show_tab(self, tab: int) -> None:
         """Bring a tab to the front."""
         self.build_plots()
         self.tabs.setCurrentIndex(tab)
+
+    @property
+    def current(self) -> QWidget | None:
+        """The tab on show, as a widget; None before there are tabs."""
+        return self.tabs.currentWidget()
+
+    def show_view(self, tab: QWidget) -> None:
+        """Bring a tab to the front."""
+        self.build_plots()
+        self.tabs.setCurrentWidget(tab)
 
     def set_heading(self, text: str) -> None:
         """Say what is looked at."""
@@ -157,3 +173,9 @@ class Inspector(QWidget):
 
     def _tab_chosen(self, _index: int) -> None:
         self.tab_changed.emit()
+
+
+def _channels_view() -> QWidget:
+    from studio.views.channels_view import ChannelsView
+
+    return ChannelsView()
