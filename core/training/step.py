@@ -11,6 +11,7 @@ from core.data.batches import training_batches
 from core.data.split import Split
 from core.errors import StudioError
 from core.events import MetricPoint, Notice
+from core.formatting import percent
 from core.job import JobContext, JobInterrupted
 from core.measurement.accuracy import Evaluation, evaluate
 from core.pruning.gradual import GradualCuts, sparsity_of
@@ -135,6 +136,11 @@ class _FineTuning:
                     tensor.copy_(self.best.tensors[name])
         self.state.masks.zero_removed(self.module)
         self.module.eval()
+        if self.cuts is not None:
+            reached = percent(sparsity_of(self.state))
+            self.context.emit(
+                Notice(self.context.run_id, f"{self.state.place} set {reached} of the weights to zero.")
+            )
 
     def _train_epoch(self) -> None:
         self.order_state = self.order.get_state()
