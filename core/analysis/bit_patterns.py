@@ -96,6 +96,11 @@ class BitPatterns:
             self._flush()
         return self._counts
 
+    @property
+    def values(self) -> Floats:
+        """float64 [2^bits]: what each pattern means."""
+        return self._values
+
     def statistics(self, near_zero: float) -> Statistics:
         """As `core.analysis.statistics.statistics` of all elements counted."""
         values, counts = self._values, self.counts

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from core.analysis import Statistics, acceleration, heatmap, histogram, statistics
 from core.analysis.histogram import HistogramCounter, bin_edges, finite_range
+from core.analysis.magnitudes import magnitude_table
 from core.analysis.statistics import StatisticsCounter
 
 RANDOM = np.random.default_rng(11)
@@ -163,6 +164,25 @@ def test_pictures_are_those_of_numpy(
     else:
         np.testing.assert_array_equal(ours.going, expected.going)
     assert (ours.invalid is None) == (expected.invalid is None)
+
+
+@pytest.mark.parametrize("name", TENSORS)
+def test_magnitudes_of_any_size_are_counted_exactly(name: str) -> None:
+    values = TENSORS[name]
+    with np.errstate(over="ignore"):
+        magnitudes = np.abs(values if values.dtype.kind == "c" else values.astype(np.float32))
+    for table in (tables := [magnitude_table(values, exact_up_to=0)]):
+        if len(tables) == 1:
+            with acceleration.numpy_only():
+                tables.append(magnitude_table(values, exact_up_to=0))
+        for threshold in (0.0, 1e-3, 0.5, 0.503, 1.0, 1.7, 1e30, math.inf):
+            expected = np.count_nonzero(magnitudes[np.isfinite(magnitudes)] <= np.float32(threshold))
+            assert table.up_to(threshold) == pytest.approx(expected, abs=0.02 * values.size + 1)
+            exact = table.refined(threshold, values)
+            assert exact.exact_at(threshold)
+            assert exact.up_to(threshold) == expected
+            with acceleration.numpy_only():
+                assert table.refined(threshold, values).up_to(threshold) == expected
 
 
 def test_pieces_add_up_to_the_whole() -> None:
