@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from core.errors import StudioError
 from core.models.checkpoint_archive import read_archive
-from core.models.checkpoint_names import FoundTensors, find_tensors, recorded_accuracy
+from core.models.checkpoint_names import FoundTensors, find_tensors, hides_network, recorded_accuracy
 from core.models.checkpoint_numpy import looks_like_npy, read_npy
 from core.models.checkpoint_onnx import looks_like_onnx, read_onnx
 from core.models.checkpoint_packed import looks_like_packed, read_packed
@@ -20,6 +20,7 @@ from core.models.description import TensorInfo
 from core.models.elements import Elements, elements_of
 from core.models.opened import Array
 from core.models.tensor_file import FileContents, StoredTensor, TensorFile
+from core.models.trust import NeedsTrustError, about_objects, about_python, is_python
 from core.models.zip_members import looks_like_zip
 
 HEAD = 1024
@@ -167,13 +168,16 @@ def open_checkpoint(path: Path) -> Checkpoint:
     """Open a safetensors file, a packed file or a file of `torch.save` (new or legacy); nothing in it is executed.
 
     Raises:
-        StudioError: if it is missing, empty, damaged, needs code to be read, holds no tensors or is something else.
+        StudioError: if it is missing, empty, damaged, holds no tensors or is something else.
+        NeedsTrustError: if its network can only be had by running code.
     """
     if path.is_dir():
         # Sharded models are folders to those who downloaded them.
         path = index_in(path) or path
     file = TensorFile(path)
     try:
+        if is_python(path):
+            raise NeedsTrustError(about_python(path), path)
         head = file.read(0, HEAD)
         if not head:
             raise StudioError(f"{file.name} is empty: download or copy it again.")
@@ -184,6 +188,10 @@ def open_checkpoint(path: Path) -> Checkpoint:
         else:
             raise StudioError(_what_it_is(file.name, head))
         found = find_tensors(contents.root, table=contents.table)
+        if contents.foreign:
+            if hides_network(contents.root, found):
+                raise NeedsTrustError(about_objects(path, contents.foreign), path)
+            contents = replace(contents, notes=(*contents.notes, _about_foreign(contents.foreign)))
         if not found.tensors:
             raise StudioError(
                 f"{file.name} holds no tensors that can be read: choose a file with a model's weights."
@@ -192,6 +200,11 @@ def open_checkpoint(path: Path) -> Checkpoint:
     except BaseException:
         file.close()
         raise
+
+
+def _about_foreign(names: tuple[str, ...]) -> str:
+    shown = ", ".join(name[:60] for name in names[:3]) + (" …" if len(names) > 3 else "")
+    return f"Objects that only code can read were left out: {shown}."
 
 
 def _what_it_is(name: str, head: bytes) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from core.models.pickle_values import Foreign
 from core.models.tensor_file import StoredTensor
 from core.models.torch_pickle import UnreadTensor
 
@@ -87,6 +88,15 @@ def find_tensors(root: Any, *, table: bool = False) -> FoundTensors:
         notes.append(f"Tensors that are {why} were left out: {_some(names)}.")
     renamed, name_notes = _plain_names(tensors)
     return FoundTensors(renamed, tuple(notes + name_notes))
+
+
+def hides_network(root: Any, found: FoundTensors) -> bool:
+    """Whether the network itself is an object that was not read: what was found besides are no weights."""
+    if isinstance(root, Foreign) or not found.tensors:
+        return True
+    if not isinstance(root, Mapping) or any(len(tensor.shape) > 1 for tensor in found.tensors.values()):
+        return False
+    return any(isinstance(root.get(name), Foreign) for name in (*WRAPPERS, *AVERAGED))
 
 
 def recorded_accuracy(entries: Mapping[str, Any]) -> float | None:

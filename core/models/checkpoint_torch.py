@@ -32,8 +32,10 @@ def read_torch_zip(file: TensorFile, members: Members) -> FileContents:
     root_name = pickles[0].removesuffix("data.pkl")
     check_byte_order(file, members, root_name)
     start, size = stored_place(file, members[pickles[0]])
-    root = load_pickle(file, PickleStream(file, start, start + size))
-    return FileContents(place_tensors(file, root, storage_places(file, members, f"{root_name}data/")))
+    foreign: dict[str, None] = {}
+    root = load_pickle(file, PickleStream(file, start, start + size), foreign=foreign)
+    placed = place_tensors(file, root, storage_places(file, members, f"{root_name}data/"))
+    return FileContents(placed, foreign=tuple(foreign))
 
 
 def check_byte_order(file: TensorFile, members: Members, root_name: str) -> None:
@@ -91,7 +93,8 @@ def read_legacy(file: TensorFile) -> FileContents:
     if system.get("little_endian") is not True:
         _big_endian(file)
     storages: dict[str, Storage] = {}
-    root = load_pickle(file, stream, storages)
+    foreign: dict[str, None] = {}
+    root = load_pickle(file, stream, storages, foreign=foreign)
     keys = load_pickle(file, stream)
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
         _damaged(file)
@@ -113,7 +116,7 @@ def read_legacy(file: TensorFile) -> FileContents:
             _damaged(file)
         return places[storage.key]
 
-    return FileContents(place_tensors(file, root, place))
+    return FileContents(place_tensors(file, root, place), foreign=tuple(foreign))
 
 
 def _damaged(file: TensorFile) -> NoReturn:

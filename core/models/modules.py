@@ -15,10 +15,12 @@ from torch.overrides import TorchFunctionMode
 from core.errors import StudioError
 from core.files import sha256_of_all
 from core.models.checkpoint import Checkpoint, open_checkpoint
+from core.models.description import ModelDescription
 from core.models.layers import describe_module
-from core.models.opening import LoadedModel, describe_checkpoint, path_of
+from core.models.opening import LoadedModel, describe_checkpoint, path_of, trusted_sha256
 from core.models.resizing import require_it_runs, resize_module
 from core.models.source import ModelSource
+from core.models.trust import PYTHON_PREFIX, NeedsTrustError
 from core.models.zoo import ZOO, initialise
 
 # Named by recognition and by the user; the part before the colon says whose network it is.
@@ -117,6 +119,10 @@ def build_module(
     elif architecture.startswith(TORCHVISION_PREFIX):
         name = architecture.removeprefix(TORCHVISION_PREFIX)
         module = _build_torchvision(name, num_classes, weights, generator, in_channels)
+    elif architecture.startswith(PYTHON_PREFIX):
+        from core.models.trusted_code import build_trusted
+
+        module = build_trusted(architecture, seed)
     else:
         raise StudioError(
             f"“{architecture}” names no architecture: use “zoo:NAME” or “torchvision:NAME”, such as zoo:resnet20."
@@ -279,7 +285,10 @@ def load_module(source: ModelSource, seed: int = 0, check: Callable[[], None] | 
         StudioError: if a file cannot be read or its architecture is not known, and as `build_module` does.
     """
     if source.kind in ("file", "sample"):
-        return _load_file(source, check)
+        try:
+            return _load_file(source, check)
+        except NeedsTrustError as needed:
+            return _load_trusted(source, needed, seed, check)
     architecture = f"{source.kind}:{source.name}"
     known = architecture_of(architecture)
     module = build_module(architecture, source.num_classes, source.weights, seed=seed)
@@ -294,6 +303,17 @@ def load_module(source: ModelSource, seed: int = 0, check: Callable[[], None] | 
         num_classes=source.num_classes or known.num_classes,
     )
     return LoadedModel(module, description)
+
+
+def _load_trusted(
+    source: ModelSource, needed: NeedsTrustError, seed: int, check: Callable[[], None] | None
+) -> LoadedModel:
+    from core.models.trusted_code import load_trusted
+
+    loaded = load_trusted(source, needed.path, trusted_sha256(needed, check), seed)
+    module = loaded.module.to(device="cpu", dtype=torch.float32)
+    layers = tuple(replace(layer, dtype="F32") for layer in loaded.description.layers)
+    return LoadedModel(module.requires_grad_(True), replace(loaded.description, layers=layers))
 
 
 def _load_file(source: ModelSource, check: Callable[[], None] | None) -> LoadedModel:
@@ -315,6 +335,8 @@ def _load_file(source: ModelSource, check: Callable[[], None] | None) -> LoadedM
         if described.channels_removed:
             shapes = {name: info.shape for name, info in checkpoint.tensors.items()}
             resize_module(module, shapes, checkpoint.path.name)
+        if described.architecture.startswith(PYTHON_PREFIX):
+            described = _of_program(module, described, checkpoint)
         state, not_finite = _read_state(checkpoint, module, check)
         module.load_state_dict(state, strict=True, assign=True)
         if described.channels_removed and described.input_shape is not None:
@@ -330,6 +352,30 @@ def _load_file(source: ModelSource, check: Callable[[], None] | None) -> LoadedM
     # The same layers as the module's own, but with the dtypes of the file turned into what now is in memory.
     layers = tuple(replace(layer, dtype="F32") for layer in described.layers)
     return LoadedModel(module.eval(), replace(described, layers=layers))
+
+
+def _of_program(module: nn.Module, described: ModelDescription, checkpoint: Checkpoint) -> ModelDescription:
+    """The description with the layers of a network that a Python file has built.
+
+    Raises:
+        StudioError: if the file's tensors are not this network's.
+    """
+    expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    found = {name: info.shape for name, info in checkpoint.tensors.items()}
+    if expected != found:
+        differing = sorted(name for name in expected | found if expected.get(name) != found.get(name))
+        raise StudioError(
+            f"{checkpoint.path.name} does not fit the {described.architecture_title}: {len(differing)} tensors differ, "
+            f"such as {differing[0]}. Open it with the program that it was saved from."
+        )
+    own = describe_module(
+        module,
+        described.source,
+        architecture=described.architecture,
+        architecture_title=described.architecture_title,
+        input_shape=described.input_shape,
+    )
+    return replace(described, layers=own.layers, parameters=own.parameters)
 
 
 def _read_state(

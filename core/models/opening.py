@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import StudioError
-from core.files import sha256_of_all
+from core.files import sha256_of, sha256_of_all
 from core.models.checkpoint import Checkpoint, open_checkpoint
 from core.models.description import ModelDescription
 from core.models.guessing import guessed_layers
@@ -23,6 +23,7 @@ from core.models.recognise import (
     recognise_narrower,
 )
 from core.models.source import ModelSource
+from core.models.trust import PYTHON_PREFIX, NeedsTrustError, TrustStore
 from resources import RESOURCES
 
 if TYPE_CHECKING:
@@ -51,12 +52,16 @@ def open_model(source: ModelSource, check: Check | None = None) -> OpenedModel:
 
     Raises:
         StudioError: if the source does not exist, cannot be read or does not fit the architecture it names.
+        NeedsTrustError: if it can only be opened by running its code, and the user does not trust it.
     """
     if source.kind not in ("file", "sample"):
         loaded = load_module(source, check=check)
         arrays = {name: tensor.numpy() for name, tensor in loaded.module.state_dict().items()}
         return from_arrays(loaded.description, arrays)
-    checkpoint = open_checkpoint(path_of(source))
+    try:
+        checkpoint = open_checkpoint(path_of(source))
+    except NeedsTrustError as needed:
+        return _open_trusted(source, needed, check)
     try:
         description = describe_checkpoint(checkpoint, source)
         if checkpoint.file_bytes <= HASHED_AT_ONCE:
@@ -73,6 +78,27 @@ def load_module(source: ModelSource, seed: int = 0, check: Check | None = None) 
     from core.models import modules
 
     return modules.load_module(source, seed, check)
+
+
+def _open_trusted(source: ModelSource, needed: NeedsTrustError, check: Check | None) -> OpenedModel:
+    sha256 = trusted_sha256(needed, check)
+    # Imported here because it needs torch, and runs code.
+    from core.models import trusted_code
+
+    loaded = trusted_code.load_trusted(source, needed.path, sha256)
+    return from_arrays(loaded.description, trusted_code.arrays_of(loaded.module))
+
+
+def trusted_sha256(needed: NeedsTrustError, check: Check | None = None) -> str:
+    """The SHA-256 of a file that has to run its code, if the user trusts that.
+
+    Raises:
+        NeedsTrustError: otherwise; it carries the sum that would be trusted.
+    """
+    sha256 = sha256_of(needed.path, check)
+    if TrustStore().find(sha256) is None:
+        raise NeedsTrustError(needed.message, needed.path, sha256) from needed
+    return sha256
 
 
 def path_of(source: ModelSource) -> Path:
@@ -133,6 +159,8 @@ def recognise_checkpoint(
     if source.architecture is not None:
         recognition = recognise_as(source.architecture, shapes, checkpoint.path.name)
         return recognition, recognition.notes
+    if claimed and claimed.startswith(PYTHON_PREFIX):
+        return _of_program(claimed, checkpoint)
     if claimed:
         try:
             recognition = recognise_as(claimed, shapes, checkpoint.path.name)
@@ -144,6 +172,26 @@ def recognise_checkpoint(
     if found is not None:
         return found, found.notes
     return None, (near_miss(shapes) or "Its architecture is not known, so it can be inspected but not run.",)
+
+
+def _of_program(architecture: str, checkpoint: Checkpoint) -> tuple[Recognition | None, tuple[str, ...]]:
+    """What is known, without running it, of a network that a trusted Python file builds."""
+    trusted = TrustStore().find(architecture.removeprefix(PYTHON_PREFIX))
+    if trusted is None:
+        note = (
+            "Its network is built by a Python file that is not trusted here: open that file first to run it."
+        )
+        return None, (note,)
+    name = Path(trusted.path).name
+    classes = checkpoint.metadata.get("num_classes", "")
+    recognition = Recognition(
+        architecture=architecture,
+        title=f"network of {name}",
+        num_classes=int(classes) if classes.isdecimal() and len(classes) < 10 else None,
+        input_shape=_shape_in(checkpoint.metadata),
+        layers=guessed_layers(checkpoint.tensors),
+    )
+    return recognition, (f"Its network is built by the trusted file {name}.",)
 
 
 def _shape_in(metadata: Mapping[str, str]) -> tuple[int, ...] | None:

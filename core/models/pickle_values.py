@@ -33,6 +33,10 @@ class Ignored:
     """Stands for an object that is of no interest, such as the settings of a training script."""
 
 
+class Foreign(Ignored):
+    """Stands for an object of a class that is not known, such as a network that was pickled as a whole."""
+
+
 class Attributes(dict[str, Any]):
     """Stands for an object of which only the attributes matter, by name; `state` is one that is no dictionary."""
 

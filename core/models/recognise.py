@@ -116,8 +116,8 @@ class Recognition:
 
     architecture: str
     title: str
-    num_classes: int
-    input_shape: tuple[int, ...]
+    num_classes: int | None
+    input_shape: tuple[int, ...] | None
     layers: tuple[Layer, ...]
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

@@ -75,6 +75,7 @@ class FileContents:
         metadata: text by name that travels with the tensors.
         notes: sentences that the user should know.
         table: the root is a plain table of named tensors, with nothing of a training script around them.
+        foreign: classes of objects in it that could only be read by running code, and were not.
         format: the format's title, where the reader tells it more closely than its line in the registry.
     """
 
@@ -82,6 +83,7 @@ class FileContents:
     metadata: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     table: bool = False
+    foreign: tuple[str, ...] = ()
     format: str = ""
 
 

@@ -7,7 +7,14 @@ from typing import Any, NoReturn
 
 from core.errors import StudioError
 from core.models.pickle_machine import PickleMachine
-from core.models.pickle_values import ByteStream, ForeignCodeError, Ignored, Known, MalformedPickleError
+from core.models.pickle_values import (
+    ByteStream,
+    Foreign,
+    ForeignCodeError,
+    Ignored,
+    Known,
+    MalformedPickleError,
+)
 from core.models.tensor_file import (
     LARGEST_EXPANDED,
     StoredTensor,
@@ -28,6 +35,7 @@ from core.models.torch_words import (
 
 # A pickle holds names and settings, the numbers lie beside it.
 LARGEST_PICKLE = 1 << 28
+MOST_FOREIGN = 100
 
 
 @dataclass(frozen=True)
@@ -171,6 +179,10 @@ def _ignored(*_arguments: Any) -> Ignored:
     return Ignored()
 
 
+def _foreign(*_arguments: Any) -> Foreign:
+    return Foreign()
+
+
 def _unread(why: str) -> Callable[..., UnreadTensor]:
     def make(*_arguments: Any) -> UnreadTensor:
         return UnreadTensor(why)
@@ -220,6 +232,22 @@ def _makers() -> Mapping[tuple[str, str], Known]:
 MAKERS = _makers()
 
 
+class _Tolerant(dict[tuple[str, str], Known]):
+    """What is known, and harmless stand-ins for classes that are not, as long as they do not look like an attack."""
+
+    def __init__(self, makers: Mapping[tuple[str, str], Known], foreign: dict[str, None]) -> None:
+        super().__init__(makers)
+        self._foreign = foreign
+
+    def get(self, key: tuple[str, str], default: Any = None) -> Any:
+        module, name = key
+        if key in self or module.split(".")[0] in ACTING_MODULES:
+            return super().get(key, default)
+        if len(self._foreign) < MOST_FOREIGN:
+            self._foreign[f"{module}.{name}"] = None
+        return Known(_foreign)
+
+
 class PickleStream(ByteStream):
     """A file read forward in blocks, as far as a pickle may reach."""
 
@@ -267,25 +295,33 @@ def load_pickle(
     stream: PickleStream,
     storages: dict[str, Storage] | None = None,
     makers: Mapping[tuple[str, str], Known] = MAKERS,
+    foreign: dict[str, None] | None = None,
 ) -> Any:
     """The next pickle of the stream as plain values and `PickledTensor`s.
 
     Args:
         storages: filled with every storage that is mentioned, by its name in the file.
         makers: what the pickle may mention.
+        foreign: filled with the classes that it mentions besides, whose objects become `Foreign`; without it, they are
+            an error.
 
     Raises:
         StudioError: if it would need code to be read, or is damaged.
     """
 
-    def reference(identity: Any) -> Storage:
+    allowed = makers if foreign is None else _Tolerant(makers, foreign)
+
+    def reference(identity: Any) -> Any:
+        if foreign is not None and isinstance(identity, tuple) and identity[:1] == ("module",):
+            # Old files name a network's class, with its source, in this way.
+            return Known(_foreign)
         storage = storage_reference(identity)
         if storages is not None:
             storages[storage.key] = storage
         return storage
 
     try:
-        return PickleMachine(makers, reference).load(stream)
+        return PickleMachine(allowed, reference).load(stream)
     except ForeignCodeError as error:
         raise StudioError(_about_code(file, error), details=f"The pickle names {error}.") from error
     except MalformedPickleError as error:

@@ -76,6 +76,7 @@ HARMLESS = (
     ("datetime", "date"),
     ("datetime", "datetime"),
     ("datetime", "timedelta"),
+    ("functools", "partial"),
     ("numpy", "ndarray"),
     ("numpy.core.multiarray", "_reconstruct"),
     ("numpy._core.multiarray", "_reconstruct"),
