@@ -55,4 +55,4 @@ class MaskHolder:
     def hold(self) -> None:
         """Zero the removed weights."""
         if self._weights:
-            torch._foreach_mul_(self._weights, self._factors)  # type: ignore[arg-type]  # the stub lacks tensor lists
+            torch._foreach_mul_(self._weights, self._factors)

@@ -18,7 +18,8 @@ class RunningSums:
     PUT_ASIDE = 32
 
     def __init__(self, start: Tensor | None = None) -> None:
-        self._loss, self._correct, self._seen = (0.0, 0.0, 0.0) if start is None else start.tolist()
+        sums: list[float] = [0.0, 0.0, 0.0] if start is None else start.tolist()
+        self._loss, self._correct, self._seen = sums
         self._batches: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
