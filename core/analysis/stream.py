@@ -73,26 +73,61 @@ def analyse(
         StudioError: if the file can no longer be read.
     """
     source = _Source(elements)
-    if countable(elements.dtype, elements.size):
-        patterns = _patterns(source, check, threads)
-        figures = patterns.statistics(near_zero)
-        number = bins or automatic_bins(figures.finite)
-        return Analysis(figures, patterns.histogram(number, edges(figures) if edges is not None else None))
-    figures = _statistics(source, near_zero, check, threads)
+    figures, patterns = _statistics(source, near_zero, check, threads)
+    window = edges(figures) if edges is not None else None
     number = bins or automatic_bins(figures.finite)
-    if edges is not None:
-        low, high = edges(figures)
-    elif figures.minimum is not None and figures.maximum is not None:
+    return Analysis(figures, _histogram(source, figures, patterns, number, window, check, threads))
+
+
+def statistics_of(
+    elements: Elements, near_zero: float = NEAR_ZERO, check: Check | None = None, threads: int = 1
+) -> Statistics:
+    """The statistics of all elements alone; see `analyse`.
+
+    Raises:
+        StudioError: if the file can no longer be read.
+    """
+    return _statistics(_Source(elements), near_zero, check, threads)[0]
+
+
+def histogram_of(
+    elements: Elements,
+    figures: Statistics,
+    bins: int,
+    window: tuple[float, float] | None = None,
+    check: Check | None = None,
+    threads: int = 1,
+) -> Histogram:
+    """The exact histogram of elements whose statistics are known, from `window[0]` to `window[1]`; see `analyse`.
+
+    Raises:
+        StudioError: if the file can no longer be read.
+    """
+    return _histogram(_Source(elements), figures, None, bins, window, check, threads)
+
+
+def _histogram(
+    source: "_Source",
+    figures: Statistics,
+    patterns: BitPatterns | None,
+    bins: int,
+    window: tuple[float, float] | None,
+    check: Check | None,
+    threads: int,
+) -> Histogram:
+    elements = source.elements
+    if countable(elements.dtype, elements.size):
+        patterns = patterns or _patterns(source, check, threads)
+        return patterns.histogram(bins, window)
+    low, high = window or (0.0, 1.0)
+    if window is None and figures.minimum is not None and figures.maximum is not None:
         low, high = figures.minimum, figures.maximum
-    else:
-        low, high = 0.0, 1.0
     dtype = np.dtype(np.float32) if elements.decode is not None else elements.dtype
-    bounds = bin_edges(low, high, number, dtype, from_data=edges is None)
-    pieces = _Pieces(source, lambda: HistogramCounter(bounds, figures.zeros), check)
-    counters = pieces.each(threads)
+    bounds = bin_edges(low, high, bins, dtype, from_data=window is None)
+    counters = _Pieces(source, lambda: HistogramCounter(bounds, figures.zeros), check).each(threads)
     for other in counters[1:]:
         counters[0].merge(other)
-    return Analysis(figures, counters[0].histogram())
+    return counters[0].histogram()
 
 
 def _patterns(source: "_Source", check: Check | None, threads: int) -> BitPatterns:
@@ -104,13 +139,19 @@ def _patterns(source: "_Source", check: Check | None, threads: int) -> BitPatter
     return counters[0]
 
 
-def _statistics(source: "_Source", near_zero: float, check: Check | None, threads: int) -> Statistics:
+def _statistics(
+    source: "_Source", near_zero: float, check: Check | None, threads: int
+) -> tuple[Statistics, BitPatterns | None]:
+    elements = source.elements
+    if countable(elements.dtype, elements.size):
+        patterns = _patterns(source, check, threads)
+        return patterns.statistics(near_zero), patterns
     pieces = _Pieces(source, lambda: StatisticsCounter(near_zero), check, one_for_each_piece=True)
     total = StatisticsCounter(near_zero)
     # In the order of the tensor, so that the sums do not depend on which thread was faster.
     for counter in pieces.each(threads):
         total.merge(counter)
-    return total.statistics()
+    return total.statistics(), None
 
 
 class _Source:

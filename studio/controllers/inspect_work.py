@@ -2,7 +2,8 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -11,6 +12,7 @@ from core.analysis.distributions import LayerDistribution, NamedWeights, distrib
 from core.analysis.magnitudes import MagnitudeTable, magnitude_table
 from core.analysis.percentiles import percentiles
 from core.models.description import Layer
+from core.models.elements import ArrayElements, Elements
 from core.models.opened import OpenedModel
 from studio.views.references import Reference
 
@@ -45,6 +47,22 @@ class WeightCache:
                 self._arrays.popitem(last=False)
         return weight
 
+    @contextmanager
+    def elements(self, layer: str) -> Iterator[Elements]:
+        """The weight of a layer in pieces: from the cache if it fits there, else straight from the file.
+
+        Raises:
+            StudioError: if the file can no longer be read.
+        """
+        name = self.model.description.layer(layer).weight_name
+        with self.model.elements(name) as elements:
+            # Short elements are counted as they are stored, which is faster than making numbers of them.
+            small = elements.size * elements.dtype.itemsize <= _KEPT_BYTES // 2
+            if small and elements.dtype.itemsize > 2 and not elements.in_memory:
+                yield ArrayElements(self.get(layer))
+            else:
+                yield elements
+
 
 @dataclass(frozen=True)
 class Removal:
@@ -72,12 +90,19 @@ def look_at_distributions(
     check: Check,
 ) -> Distributions:
     """Histograms and statistics of layers, given with their index in the model, also in other models."""
-    named = [NamedWeights(layer.name, place, partial(cache.get, layer.name)) for place, layer in layers]
+    named = [
+        NamedWeights(layer.name, place, partial(cache.get, layer.name), partial(cache.elements, layer.name))
+        for place, layer in layers
+    ]
     wanted = list(named)
     spans: list[tuple[str, int, int, tuple[str, ...]]] = []
     for title, other in others:
         there = {layer.name for layer in other.model.description.layers}
-        found = [replace(one, read=partial(other.get, one.name)) for one in named if one.name in there]
+        found = [
+            replace(one, read=partial(other.get, one.name), elements=partial(other.elements, one.name))
+            for one in named
+            if one.name in there
+        ]
         missing = tuple(one.name for one in named if one.name not in there)
         spans.append((title, len(wanted), len(wanted) + len(found), missing))
         wanted += found

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,9 @@ import pytest
 import torch
 
 from core.analysis import acceleration, histogram, statistics, stream
+from core.analysis.distributions import NamedWeights, distributions
 from core.analysis.stream import analyse, analyse_tensor
-from core.analysis.summary import summarize, summarize_tensor
+from core.analysis.summary import THUMBNAIL_BINS, summarize, summarize_tensor
 from core.errors import StudioError
 from core.models.checkpoint import Checkpoint, open_checkpoint
 from core.models.elements import ArrayElements
@@ -130,7 +132,7 @@ def test_the_summary_of_a_file_is_that_of_the_array(checkpoint: Checkpoint, way:
     streamed = summarize_tensor(opened(checkpoint), "float32")
     whole = summarize(as_numpy(LARGE))
     np.testing.assert_array_equal(streamed.thumbnail.counts, whole.thumbnail.counts)
-    assert streamed.thumbnail.bins == 24
+    assert streamed.thumbnail.bins == THUMBNAIL_BINS
     assert streamed.statistics == whole.statistics
 
 
@@ -182,3 +184,21 @@ def test_closing_the_file_does_not_disturb_a_reading_under_way(tmp_path: Path, w
     checkpoint = open_checkpoint(path)
     found = analyse_tensor(opened(checkpoint), "weight", 10, checkpoint.close)
     assert found.statistics.count == LARGE.numel()
+
+
+def test_layers_too_large_to_keep_are_compared_from_the_file(checkpoint: Checkpoint, way: None) -> None:
+    model = opened(checkpoint)
+    names = ("float32", "bfloat16", "spoilt")
+
+    def not_read() -> np.ndarray:
+        raise AssertionError("the whole tensor was read")
+
+    layers = [
+        NamedWeights(name, place, not_read, partial(model.elements, name)) for place, name in enumerate(names)
+    ]
+    found = distributions(layers, 50)
+    kept = distributions([NamedWeights(n, p, partial(checkpoint.read, n)) for p, n in enumerate(names)], 50)
+    for streamed, whole in zip(found, kept, strict=True):
+        np.testing.assert_array_equal(streamed.histogram.edges, found[0].histogram.edges)
+        np.testing.assert_array_equal(streamed.histogram.counts, whole.histogram.counts)
+        assert streamed.statistics.nans == whole.statistics.nans
