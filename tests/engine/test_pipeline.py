@@ -117,6 +117,7 @@ def test_zeros_give_a_packed_file_as_well_that_runs_to_the_same_figures(tmp_path
     first = Session(tmp_path).run(request_of(PRUNE, TUNE))
     written = {e.kind: e for e in first.events if isinstance(e, ArtifactWritten)}
     after = first.measured("after")
+    assert any("neither model.safetensors" in e.text for e in first.events if isinstance(e, Notice))
     assert written["packed"].size == after.packed_bytes < after.dense_bytes / 3
     path = Path(written["packed"].path)
     weights = arrays(tmp_path / "model.safetensors")
@@ -130,6 +131,7 @@ def test_zeros_give_a_packed_file_as_well_that_runs_to_the_same_figures(tmp_path
 def test_without_zeros_there_is_nothing_to_pack(tmp_path: Path) -> None:
     session = Session(tmp_path).run(request_of(TUNE))
     assert {e.kind for e in session.events if isinstance(e, ArtifactWritten)} == {"model", "recipe"}
+    assert not any("Zeros" in e.text for e in session.events if isinstance(e, Notice))
 
 
 def test_excluded_layers_are_untouched_and_overrides_are_exact(tmp_path: Path) -> None:
