@@ -46,6 +46,10 @@ def carry_out(arguments: Sequence[str], open_window: OpenWindow) -> int:
 
 
 def _command(options: argparse.Namespace, open_window: OpenWindow) -> int:
+    if getattr(options, "trust", False):
+        from core.cli.trusting import trust_model
+
+        trust_model(options.model)
     # Each command is imported when it is wanted: listing a history should not wait for numpy.
     match options.command:
         case None | "open":
@@ -70,6 +74,10 @@ def _command(options: argparse.Namespace, open_window: OpenWindow) -> int:
             from core.cli.past import compare
 
             return compare(options)
+        case "trust":
+            from core.cli.trusting import trusted_files
+
+            return trusted_files(options)
         case _:
             from core.cli.recipes import list_presets
 

@@ -12,7 +12,8 @@ MODEL is one of
   zoo:NAME                      a built-in network with fresh weights: zoo:lenet-300-100, zoo:resnet20 …
   torchvision:NAME              a torchvision network with fresh weights: torchvision:resnet18
   torchvision:NAME@WEIGHTS      with published weights: torchvision:resnet18@DEFAULT
-  PATH                          a .safetensors, .pt, .pth … file; its architecture is recognised"""
+  PATH                          a file or folder of weights (.safetensors, .pt, .pth, .pt2, .onnx, .npz …), whose
+                                architecture is recognised, or with --trust a Python file that builds a network"""
 
 TASK_HELP = """\
 TASK is one of
@@ -68,7 +69,16 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and end")
     parser.add_argument("--db", metavar="FILE", default=None, help=_DB_HELP)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for add in (_add_open, _add_run, _add_inspect, _add_evaluate, _add_history, _add_compare, _add_presets):
+    for add in (
+        _add_open,
+        _add_run,
+        _add_inspect,
+        _add_evaluate,
+        _add_history,
+        _add_compare,
+        _add_presets,
+        _add_trust,
+    ):
         add(commands)
     return parser
 
@@ -102,6 +112,7 @@ def _add_open(commands: Any) -> None:
     command.add_argument(
         "model", metavar="MODEL", nargs="?", help="what to open (a recipe file is opened too)"
     )
+    _add_trust_option(command)
     _add_db(command)
     command.add_argument("--profile", metavar="DIR", help="a folder for settings and history of their own")
     command.add_argument("--theme", choices=("system", "light", "dark"), help="colours, for this start only")
@@ -139,6 +150,7 @@ def _add_run(commands: Any) -> None:
         "recipe", metavar="RECIPE", nargs="?", help="a recipe file (JSON) or the name of a preset"
     )
     command.add_argument("--model", metavar="MODEL", help="the model to compress (default: sample)")
+    _add_trust_option(command)
     command.add_argument("--task", metavar="TASK", help="the data (default for the sample: digits)")
     _add_preprocessing(command)
     command.add_argument("--seed", metavar="N", type=_whole(0), help="fixes every random number (default: 0)")
@@ -167,11 +179,12 @@ def _add_inspect(commands: Any) -> None:
         "inspect",
         "list a model's layers",
         "List the layers of a model that can be pruned: shape, weights, exact zeros, multiply-accumulates (MACs).\n"
-        "Files are read without torch, and nothing in them is ever executed.",
+        "Files are read without torch, and nothing in them is executed unless you trust it.",
         ["inspect sample", "inspect resnet20.th --json", "inspect torchvision:mobilenet_v2"],
         MODEL_HELP,
     )
     command.add_argument("model", metavar="MODEL", help="the model")
+    _add_trust_option(command)
     _add_json(command, "print one JSON object")
 
 
@@ -189,6 +202,7 @@ def _add_evaluate(commands: Any) -> None:
         f"{MODEL_HELP}\n\n{TASK_HELP}",
     )
     command.add_argument("model", metavar="MODEL", help="the model")
+    _add_trust_option(command)
     command.add_argument("--task", metavar="TASK", required=True, help="the data")
     _add_preprocessing(command)
     command.add_argument(
@@ -235,6 +249,30 @@ def _add_presets(commands: Any) -> None:
     )
     command.add_argument("name", metavar="NAME", nargs="?", help="the recipe to print")
     _add_json(command, "print a JSON list of recipes")
+
+
+def _add_trust(commands: Any) -> None:
+    command = _command(
+        commands,
+        "trust",
+        "list the files whose code may run, or take trust back",
+        "A Python file that builds a network, or a network pickled as a whole, can only be opened by running its code.\n"
+        "That happens once you trust its contents (by their SHA-256): in the window, or with --trust where you name it.",
+        ["trust list", "trust revoke 3f2a9c", "inspect net.py --trust"],
+    )
+    command.add_argument("action", choices=("list", "revoke"), metavar="ACTION", help="list or revoke")
+    command.add_argument(
+        "sha256", metavar="SHA256", nargs="?", help="of the file to revoke, or its beginning"
+    )
+    _add_json(command, "print a JSON list of trusted files")
+
+
+def _add_trust_option(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--trust",
+        action="store_true",
+        help="trust MODEL's file from now on: its code may run (see trust --help)",
+    )
 
 
 def _add_preprocessing(command: argparse.ArgumentParser) -> None:

@@ -78,7 +78,7 @@ def check_resume_options(options: argparse.Namespace) -> None:
         )
         if getattr(options, name) is not None
     ]
-    given += [name for name in ("no_latency", "no_history") if getattr(options, name)]
+    given += [name for name in ("no_latency", "no_history", "trust") if getattr(options, name)]
     if given:
         shown = "a recipe" if given[0] == "recipe" else f"--{given[0].replace('_', '-')}"
         raise StudioError(f"--resume goes on with a run as it began: leave out {shown}, or start a new run.")
