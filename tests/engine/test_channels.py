@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -393,7 +393,15 @@ def test_a_failing_step_leaves_the_run_failed_and_no_file(tmp_path: Path) -> Non
 # -- files that lie
 
 
-def cut_sample() -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+Cut = tuple[dict[str, torch.Tensor], dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def cut() -> Cut:
+    return cut_sample()
+
+
+def cut_sample() -> Cut:
     loaded = load_module(SAMPLE)
     smaller = pruned(loaded.module, (1, 8, 8))
     return smaller.state_dict(), metadata_of(replace(loaded.description, channels_removed=True))
@@ -427,3 +435,24 @@ def test_narrower_tensors_without_the_word_for_it_are_not_taken_for_the_network(
     path = tmp_path / "m.safetensors"
     save_tensors(tensors, path, metadata)
     assert open_model(ModelSource("file", str(path))).description.architecture is None
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.integers(0, 99), st.integers(0, 3), st.integers(0, 20)), min_size=1, max_size=3))
+def test_any_widths_are_refused_or_run(tmp_path: Path, cut: Cut, changes: list[tuple[int, int, int]]) -> None:
+    tensors, metadata = dict(cut[0]), cut[1]
+    names = sorted(tensors)
+    for index, axis, size in changes:
+        name = names[index % len(names)]
+        shape = list(tensors[name].shape)
+        shape[axis % len(shape)] = size
+        tensors[name] = torch.zeros(shape)
+    path = tmp_path / "fuzzed.packed"
+    save_packed(tensors, path, metadata)
+    refusal = ""
+    try:
+        loaded = load_module(ModelSource("file", str(path)))
+        assert loaded.module(torch.zeros(1, 1, 8, 8)).shape == (1, loaded.description.num_classes)
+    except StudioError as error:
+        refusal = error.message
+    assert not refusal or "fuzzed.packed" in refusal
