@@ -9,12 +9,13 @@ from core.analysis.stream import analyse
 from core.models.elements import ArrayElements, Elements
 from core.models.opened import OpenedModel
 
-THUMBNAIL_BINS = 24
+THUMBNAIL_BINS = 72
+"""Enough for a picture a hand wide; the layer table joins every three of them."""
 
 
 @dataclass(frozen=True, eq=False)
 class LayerSummary:
-    """Figures of one layer's weight. `thumbnail` has at most 24 bins over all finite weights."""
+    """Figures of one layer's weight. `thumbnail` has at most 72 bins over all finite weights."""
 
     statistics: Statistics
     thumbnail: Histogram

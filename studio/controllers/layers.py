@@ -3,7 +3,7 @@
 import csv
 import io
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QObject
@@ -17,6 +17,7 @@ from core.models.opened import OpenedModel
 from studio.jobs.background import Background, Ticket
 from studio.problem import Problem, problem_from
 from studio.state import AppState
+from studio.tables.layers import LayerTable
 from studio.views.layer_panel import LayerPanel
 
 TOPIC = "layer summaries"
@@ -37,6 +38,7 @@ class LayersController(QObject):
         self._background = background
         self._panel = panel
         self._told_problem = False
+        self._shown_elsewhere: list[Callable[[], list[int]]] = []
         state.model_changed.connect(self._model_changed)
         state.layer_selection_changed.connect(panel.select)
         panel.selection_changed.connect(state.set_layers)
@@ -45,6 +47,15 @@ class LayersController(QObject):
         if state.model is not None:
             self._model_changed(state.model)
             panel.select(state.layers)
+
+    @property
+    def table(self) -> LayerTable:
+        """The layers and what is known of them, in the order and choice of the panel."""
+        return self._panel.model
+
+    def count_first(self, visible: Callable[[], list[int]]) -> None:
+        """Count the layers that another view shows (by their index) before those that nobody sees."""
+        self._shown_elsewhere.append(visible)
 
     def focus_filter(self) -> None:
         """Put the cursor into the filter of the layer table."""
@@ -97,8 +108,12 @@ class LayersController(QObject):
             return
         self._panel.notice.show_busy()
         left = set(missing)
-        visible = [place for place in self._panel.visible_layers() if place in left]
-        queue = [*visible, *(place for place in missing if place not in set(visible))]
+        seen = [
+            *self._panel.visible_layers(),
+            *(one for visible in self._shown_elsewhere for one in visible()),
+        ]
+        visible = dict.fromkeys(place for place in seen if place in left)
+        queue = [*visible, *(place for place in missing if place not in visible)]
 
         def work(ticket: Ticket) -> Found:
             return _count(model, queue, ticket)

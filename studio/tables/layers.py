@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt, Signal
 
 from core.analysis.summary import LayerSummary
 from core.formatting import count, percent
@@ -30,6 +30,8 @@ class LayerTable(QAbstractTableModel):
 
     A change of order or filter resets the model: whoever shows it restores the selection by layer index.
     """
+
+    summaries_changed = Signal(object)  # list[int]: layers whose figures have come in
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -81,6 +83,7 @@ class LayerTable(QAbstractTableModel):
                 if column.number is not None and column.from_statistics:
                     number = column.number(self._layers[index], summary.statistics, self._total)
                     self._figures[column.key][index] = np.nan if number is None else number
+        self.summaries_changed.emit([index for index, _ in found])
         rows = [int(self._row_of[index]) for index, _ in found if self._row_of[index] >= 0]
         if rows:
             self.dataChanged.emit(self.index(min(rows), 0), self.index(max(rows), len(COLUMNS) - 1))
@@ -207,18 +210,19 @@ class LayerTable(QAbstractTableModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return COLUMNS[section].text(self._layers[place], self._statistics(place), self._total)
         if role == Qt.ItemDataRole.ToolTipRole:
-            return self._tooltip(place, section)
+            return self.tooltip(place, section)
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return _alignment(section)
         if role == Qt.ItemDataRole.AccessibleTextRole:
-            return f"{COLUMNS[section].title}: {self._tooltip(place, section)}"
+            return f"{COLUMNS[section].title}: {self.tooltip(place, section)}"
         return None
 
     def _statistics(self, place: int) -> Any:
         summary = self._summaries[place]
         return summary.statistics if isinstance(summary, LayerSummary) else None
 
-    def _tooltip(self, place: int, section: int) -> str:
+    def tooltip(self, place: int, section: int) -> str:
+        """What the cell of a layer says when the pointer rests on it."""
         layer, summary = self._layers[place], self._summaries[place]
         column = COLUMNS[section]
         if section == NAME:

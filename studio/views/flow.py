@@ -13,6 +13,11 @@ class FlowLayout(QLayout):
         self._line_spacing = line_spacing
         self.setSpacing(spacing)
 
+    def addLayout(self, layout: QLayout) -> None:
+        """Add controls that stay side by side."""
+        self.addChildLayout(layout)
+        self.addItem(layout)
+
     def addItem(self, item: QLayoutItem) -> None:
         self._items.append(item)
 

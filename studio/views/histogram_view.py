@@ -106,7 +106,7 @@ class HistogramView(QWidget):
         bins.setSpacing(theme.SPACE)
         bins.addWidget(bins_label)
         bins.addWidget(self.bins_box)
-        controls.addItem(bins)
+        controls.addLayout(bins)
         for widget in (
             self.logarithmic,
             self.with_zeros,

@@ -1,6 +1,7 @@
 """How the drawn cells of the layer table are painted: colour mark, small histogram, sparsity bar."""
 
 import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, QRect, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPixmap
 from PySide6.QtWidgets import QApplication, QStyle, QStyledItemDelegate, QStyleOptionViewItem
@@ -108,13 +109,22 @@ class LayerDelegate(QStyledItemDelegate):
         self._pictures.clear()
 
 
+_THUMBNAIL_BARS = 24
+
+
+def _joined(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """As few bars as a cell of the table has room for: neighbours added up."""
+    together = max(1, counts.size // _THUMBNAIL_BARS)
+    return np.add.reduceat(counts, np.arange(0, counts.size, together))
+
+
 def thumbnail(summary: LayerSummary, width: int, height: int, ratio: float, layer: int) -> QPixmap:
     """The small histogram of a layer in its colour; exact zeros are left out, a line marks where zero is."""
     colors = theme.tokens()
     picture = QPixmap(round(width * ratio), round(height * ratio))
     picture.setDevicePixelRatio(ratio)
     picture.fill(Qt.GlobalColor.transparent)
-    counts = summary.thumbnail.counts_without_zeros
+    counts = _joined(summary.thumbnail.counts_without_zeros)
     edges = summary.thumbnail.edges
     painter = QPainter(picture)
     painter.fillRect(QRectF(0, height - 1, width, 1), QColor(colors.line))

@@ -67,7 +67,7 @@ class ThresholdBar(QWidget):
         row.addWidget(self.prune)
         layout = FlowLayout(theme.SPACE + theme.SPACE // 2, 2, self)
         layout.setContentsMargins(theme.SPACE, 0, theme.SPACE, theme.SPACE // 2)
-        layout.addItem(row)
+        layout.addLayout(row)
         layout.addWidget(self.told)
 
     def show_threshold(self, threshold: float, largest: float) -> None:

@@ -113,6 +113,8 @@ def below(desk: Desk, layer: str, threshold: float) -> int:
 
 def test_dragging_a_line_counts_what_falls_below(desk: Desk) -> None:
     desk.tick(desk.view.threshold_box)
+    assert desk.view.threshold_bar.box.isVisible()
+    assert desk.view.threshold_bar.prune.isVisible()
     start = desk.view.threshold
     assert start == pytest.approx(float(desk.state.model.weight("conv1").std()) / 2, rel=0.01)
     desk.drag(start, 1.0)

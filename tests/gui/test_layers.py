@@ -12,7 +12,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QMenu
 from pytestqt.qtbot import QtBot
 
-from core.analysis.summary import LayerSummary, summarize
+from core.analysis.summary import THUMBNAIL_BINS, LayerSummary, summarize
 from core.errors import StudioError
 from core.models.opened import OpenedModel
 from studio import theme
@@ -82,7 +82,7 @@ def test_every_figure_is_numpys(panel: LayerPanel, opened: OpenedModel) -> None:
         summary = panel.model.summary(row)
         assert isinstance(summary, LayerSummary)
         assert summary.statistics.zeros == np.count_nonzero(weight == 0)
-        counts, _ = np.histogram(weight, 24, range=(float(weight.min()), float(weight.max())))
+        counts, _ = np.histogram(weight, THUMBNAIL_BINS, range=(float(weight.min()), float(weight.max())))
         np.testing.assert_array_equal(summary.thumbnail.counts, counts)
         shown = panel.model.index(row, ZEROS).data()
         assert shown == f"{100 * np.mean(weight == 0):.1f} %"
