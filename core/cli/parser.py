@@ -256,8 +256,8 @@ def _add_trust(commands: Any) -> None:
         commands,
         "trust",
         "list the files whose code may run, or take trust back",
-        "A Python file that builds a network, or a network pickled as a whole, can only be opened by running its code.\n"
-        "That happens once you trust its contents (by their SHA-256): in the window, or with --trust where you name it.",
+        "A Python file that builds a network, or a network pickled whole, can only be opened by running its code.\n"
+        "That happens once you trust its contents (their SHA-256), in the window or with --trust where you name it.",
         ["trust list", "trust revoke 3f2a9c", "inspect net.py --trust"],
     )
     command.add_argument("action", choices=("list", "revoke"), metavar="ACTION", help="list or revoke")
