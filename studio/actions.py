@@ -166,6 +166,8 @@ ACTIONS: tuple[ActionSpec, ...] = (
       "layers.focus_filter", "Edit", 2, "Ctrl+F", "filter"),
     A("preferences", "&Preferences…", "Theme, device, threads and where the history is kept.",
       "preferences.open", "Edit", 9, "Ctrl+,", "settings"),
+    A("trusted-files", "&Trusted files…", "See which files may run their code when they are opened; take it back.",
+      "model.show_trusted", "Edit", 9),
 
     A("workspace-inspect", "&Inspect", "Layers and their weights.", "workspaces.inspect", "View", 1,
       "Ctrl+1", "inspect", checked=_in_workspace("inspect")),

@@ -11,16 +11,20 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 from core.errors import StudioError
 from core.models.opened import OpenedModel
 from core.models.source import SAMPLE, ModelSource, parse_source
+from core.models.trust import NeedsTrustError, TrustStore
 from studio.jobs.background import Background, Ticket
 from studio.problem import Problem, problem_from
 from studio.settings import LAST_FOLDER, RECENT, Settings
 from studio.state import AppState
 from studio.views.architecture_dialog import ArchitectureDialog
+from studio.views.trust_dialogs import TrustDialog, TrustedFilesDialog
 
 if TYPE_CHECKING:
     Opener = Callable[[ModelSource, Callable[[], None]], OpenedModel]
 
-MODEL_FILES = "*.safetensors *.packed *.pt *.pth *.th *.bin *.ckpt *.pkl"
+MODEL_FILES = (
+    "*.safetensors *.packed *.pt *.pth *.th *.bin *.ckpt *.pkl *.pt2 *.onnx *.npz *.npy *.index.json *.py"
+)
 _FILTER = (
     f"Models and recipes ({MODEL_FILES} *.json);;Models ({MODEL_FILES});;Recipes (*.json);;All files (*)"
 )
@@ -32,6 +36,15 @@ class Opened:
 
     model: OpenedModel
     task_hint: str | None
+
+
+@dataclass(frozen=True)
+class AskTrust:
+    """A source that only opens by running its file's code, which the user has to allow."""
+
+    source: ModelSource
+    path: Path
+    sha256: str
 
 
 class ModelController(QObject):
@@ -139,14 +152,42 @@ class ModelController(QObject):
     def open_source(self, source: object) -> None:
         """Open any source; of several requests the newest wins."""
         assert isinstance(source, ModelSource)
+        self._open(source, None)
+
+    def show_trusted(self) -> None:
+        """Show the files that may run their code."""
+        store = TrustStore()
+        try:
+            dialog = TrustedFilesDialog(store.files(), self._window)
+        except StudioError as error:
+            self._state.problem.emit(problem_from(error))
+            return
+        dialog.revoked.connect(self._revoke)
+        dialog.open()
+
+    def _revoke(self, sha256: object) -> None:
+        try:
+            revoked = TrustStore().revoke(str(sha256))
+        except StudioError as error:
+            self._state.problem.emit(problem_from(error))
+            return
+        self._state.message.emit(f"{Path(revoked.path).name} is no longer trusted.")
+
+    def _open(self, source: ModelSource, allowed: AskTrust | None) -> None:
         self._opening = source
         self.opening_changed.emit(True)
         self._state.message.emit(f"Opening {source.title} …")
         opener = self._opener
 
-        def work(ticket: Ticket) -> Opened:
+        def work(ticket: Ticket) -> Opened | AskTrust:
             open_now = opener or _open_model()
-            model = open_now(source, ticket.check)
+            if allowed is not None:
+                # Hashed once more: what the user was shown is what is trusted.
+                TrustStore().trust(allowed.path, allowed.sha256, ticket.check)
+            try:
+                model = open_now(source, ticket.check)
+            except NeedsTrustError as needed:
+                return AskTrust(source, needed.path, needed.sha256)
             return Opened(model, _task_hint(source))
 
         self._background.ask("open", work, self._done, self._failed)
@@ -164,9 +205,22 @@ class ModelController(QObject):
     def _open_torchvision(self, name: Any, weights: Any) -> None:
         self.open_source(ModelSource("torchvision", name, weights=weights))
 
-    def _done(self, opened: Opened) -> None:
+    def _ask_trust(self, asked: AskTrust) -> None:
+        dialog = TrustDialog(asked.path, asked.sha256, asked, self._window)
+        dialog.trusted.connect(self._trusted)
+        dialog.open()
+
+    def _trusted(self, asked: object) -> None:
+        assert isinstance(asked, AskTrust)
+        self._open(asked.source, asked)
+
+    def _done(self, opened: Opened | AskTrust) -> None:
         self._opening = None
         self.opening_changed.emit(False)
+        if isinstance(opened, AskTrust):
+            self._state.message.emit("")
+            self._ask_trust(opened)
+            return
         description = opened.model.description
         self._settings.add_recent(description.source.to_text())
         self.recent_changed.emit()
@@ -200,7 +254,10 @@ def _task_hint(source: ModelSource) -> str | None:
         return None
     from core.models.checkpoint import open_checkpoint
 
-    checkpoint = open_checkpoint(Path(source.name))
+    try:
+        checkpoint = open_checkpoint(Path(source.name))
+    except NeedsTrustError:
+        return None
     try:
         return checkpoint.metadata.get("task")
     finally:
