@@ -248,6 +248,7 @@ class Assembly(QObject):
         inspector.set_plan(self.recipe.removals)
         assert self._commands is not None
         self.inspect.prune_requested.connect(self._commands.prune_below)
+        self.inspect.comparing.connect(self.flow.show_layer)
         self._done("inspector")
         self._later(self._open_history)
         self._later(self.menus.fill)

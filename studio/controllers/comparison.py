@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QFileDialog, QMenu, QWidget
 
 from core.models.opened import OpenedModel
-from core.models.source import ModelSource, source_from_json
+from core.models.source import SAMPLE, ModelSource, source_from_json
 from studio.jobs.background import Background, Ticket
 from studio.problem import Problem
 from studio.state import AppState
@@ -80,7 +80,7 @@ class ComparisonController(QObject):
     def set_view(self, view: "HistogramView") -> None:
         """Fill this view's menu."""
         self._view = view
-        view.compare_menu_wanted.connect(self._fill)
+        view.compare_menu_wanted.connect(self.fill_menu)
 
     def compare_with(self, candidate: Candidate) -> None:
         """Draw that model beside the open one, in the place of the oldest if there are too many."""
@@ -127,7 +127,7 @@ class ComparisonController(QObject):
 
     # -- the menu -------------------------------------------------------------------------------------------
 
-    def _fill(self, menu: QMenu) -> None:
+    def fill_menu(self, menu: QMenu) -> None:
         """Show what is known of the history, and look again meanwhile."""
         self._build(menu)
         store, chosen = self._store, self._state.runs
@@ -148,7 +148,7 @@ class ComparisonController(QObject):
 
     def _build(self, menu: QMenu) -> None:
         menu.clear()
-        offered = dict.fromkeys((*self._opened, *self._candidates))
+        offered = dict.fromkeys((*self._opened, *self._candidates, *self._always()))
         if not offered:
             note = menu.addAction("Finished runs will be offered here")
             note.setEnabled(False)
@@ -166,6 +166,13 @@ class ComparisonController(QObject):
         if self._opened:
             stop = menu.addAction("Stop comparing")
             stop.triggered.connect(self.stop_comparing)
+
+    def _always(self) -> tuple[Candidate, ...]:
+        """The sample, unless it is the open model itself."""
+        model = self._state.model
+        if model is None or model.description.source == SAMPLE:
+            return ()
+        return (Candidate(SAMPLE.title, "The built-in model that reads handwritten digits", SAMPLE),)
 
     def _chosen(self) -> None:
         action = self.sender()

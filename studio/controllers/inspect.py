@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
+from PySide6.QtGui import QCursor
+from PySide6.QtWidgets import QMenu
 
 from core.analysis.magnitudes import MagnitudeTable
 from core.formatting import count, percent
@@ -11,6 +13,7 @@ from core.models.description import Layer
 from core.models.opened import OpenedModel
 from studio.controllers.channels import ChannelsController
 from studio.controllers.comparison import ComparisonController
+from studio.controllers.difference import DifferenceController
 from studio.controllers.heatmap import HeatmapController
 from studio.jobs.background import Background, Ticket
 from studio.problem import Problem
@@ -31,6 +34,7 @@ _TABLES_KEPT = 32
 class InspectController(QObject):
     """Connects the state and the inspector. Of two requests of a kind, only the later is answered."""
 
+    comparing = Signal()  # the comparison is to be seen
     prune_requested = Signal(object)  # Mapping[str, LayerRemoval]: give each layer this sparsity of its own
 
     def __init__(
@@ -42,13 +46,22 @@ class InspectController(QObject):
         self._inspector = inspector
         self._cache: WeightCache | None = None
         self._tables: dict[str, MagnitudeTable] = {}
+        self._models = QMenu(inspector)
+        self._models.setObjectName("compareMenu")
+        self._models.setToolTipsVisible(True)
+        self.comparison = ComparisonController(state, background, self)
+        self.comparison.changed.connect(self.refresh)
         self.heatmap = HeatmapController(state, background, inspector, self)
         self.heatmap.asked.connect(self._ask_removal)
         self.channels = ChannelsController(state, background, inspector, self)
         self.channels.channel_chosen.connect(self.show_channel)
+        self.difference = DifferenceController(state, background, inspector, self)
+        self.difference.menu_wanted.connect(self.comparison.fill_menu)
+        self.difference.heatmap_wanted.connect(self.show_difference_of)
+        self.difference.histogram_wanted.connect(self.show_histogram_of)
+        self.heatmap.compare_requested.connect(self.offer_models)
+        self.comparison.changed.connect(self._share_comparison)
         self._threshold: ThresholdController | None = None
-        self.comparison = ComparisonController(state, background, self)
-        self.comparison.changed.connect(self.refresh)
         state.model_changed.connect(self._model_changed)
         state.layer_selection_changed.connect(self._selection_changed)
         inspector.ready.connect(self._views_ready)
@@ -72,6 +85,37 @@ class InspectController(QObject):
         """Bring the channels to the front."""
         self._inspector.show_view(self._inspector.channels)
 
+    def show_all_layers(self) -> None:
+        """Bring the histograms of all layers to the front."""
+        self._inspector.show_view(self._inspector.wall)
+
+    def show_difference(self) -> None:
+        """Bring the comparison with another model to the front."""
+        self._inspector.show_view(self._inspector.difference)
+
+    def compare_model(self) -> None:
+        """Compare the open model with another one: bring the comparison to the front and offer models."""
+        self.show_difference()
+        self.comparing.emit()
+        self.difference.show_menu()
+
+    def offer_models(self) -> None:
+        """Offer models to compare with, at the mouse."""
+        self.comparison.fill_menu(self._models)
+        self._models.popup(QCursor.pos())
+
+    def show_difference_of(self, layer: str) -> None:
+        """Show what changed in one layer, weight by weight, in the heatmap."""
+        self._state.set_layers((layer,))
+        self.show_heatmap()
+        if self._inspector.heatmap is not None:
+            self._inspector.heatmap.controls.choose("difference", "element")
+
+    def show_histogram_of(self, layer: str) -> None:
+        """Show one layer in the histogram, with the other models as outlines."""
+        self._state.set_layers((layer,))
+        self.show_histogram()
+
     def show_channel(self, layer: str, axis: int, index: int) -> None:
         """Show one channel of a selected layer in the heatmap; `axis` is the weight's."""
         self.show_heatmap()
@@ -83,6 +127,14 @@ class InspectController(QObject):
         """Look at the selected layers again, in the tab on show; say what to do where there are none."""
         inspector = self._inspector
         layers = self._selected()
+        if self._state.model is not None and inspector.current is inspector.wall:
+            # All layers are on show, whatever is selected.
+            self._background.drop(HISTOGRAM_TOPIC)
+            description = self._state.model.description
+            inspector.set_heading(_several(len(description.layers), description.weights))
+            inspector.notice.clear()
+            self._ask_removal()
+            return
         if not self._say_what(layers) or inspector.histogram is None or inspector.heatmap is None:
             return
         inspector.notice.clear()
@@ -121,7 +173,13 @@ class InspectController(QObject):
             self._cache = WeightCache(model)
         self.heatmap.set_cache(self._cache)
         self.channels.set_cache(self._cache)
+        self._share_comparison()
         self.refresh()
+
+    def _share_comparison(self) -> None:
+        """The model chosen last is what heatmap and table compare with."""
+        chosen = self.comparison.references
+        self._state.set_comparison(chosen[-1][1].model if chosen else None)
 
     def _selection_changed(self, _names: tuple[str, ...]) -> None:
         self.refresh()
@@ -153,7 +211,7 @@ class InspectController(QObject):
             inspector.set_heading(f"{layers[0][1].name} · {short_shape(layers[0][1])}")
         else:
             weights = sum(layer.weights for _, layer in layers)
-            inspector.set_heading(f"{count(len(layers))} layers · {count(weights)} weights")
+            inspector.set_heading(_several(len(layers), weights))
         return bool(layers)
 
     # -- histogram ------------------------------------------------------------------------------------------
@@ -256,3 +314,7 @@ class InspectController(QObject):
 
     def _failed(self, problem: Problem) -> None:
         self._inspector.notice.show_problem(problem, retry=True)
+
+
+def _several(layers: int, weights: int) -> str:
+    return f"{count(layers)} {'layer' if layers == 1 else 'layers'} · {count(weights)} weights"

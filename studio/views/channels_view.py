@@ -137,6 +137,7 @@ class ChannelsView(QWidget):
         self.spectrum_caption = ElidedLabel()
         self.spectrum_caption.setObjectName("spectrumCaption")
         self.spectrum_caption.setProperty("role", "small")
+        self.spectrum_caption.setContentsMargins(theme.SPACE, 0, theme.SPACE, 0)
         self.spectrum = LinePlot("singular values")
         self.spectrum.set_axes(("number of singular values", ""), ("share", "%"))
         self.spectrum.problem.connect(self.problem)

@@ -16,6 +16,7 @@ from studio.views.elided import ElidedLabel
 from studio.views.lazy_tab import LazyTab
 from studio.views.notice import PanelNotice
 from studio.views.removal import LayerRemoval
+from studio.views.wall_view import WallView
 
 if TYPE_CHECKING:
     from studio.views.heatmap_view import HeatmapView
@@ -40,6 +41,8 @@ class Inspector(QWidget):
         self.histogram: HistogramView | None = None
         self.heatmap: HeatmapView | None = None
         self.channels = LazyTab(_channels_view)
+        self.difference = LazyTab(_difference_view)
+        self.wall = WallView()
         self._preview: dict[str, float] = {}
         self._removals: dict[str, LayerRemoval] = {}
         self._building = False
@@ -94,6 +97,8 @@ class Inspector(QWidget):
         self.tabs.setTabToolTip(HEATMAP, "Every weight of one layer as a picture: where the zeros are")
         for tab, title, tip in (
             (self.channels, "Channels", "Norms, dead channels, similarity and singular values of one layer"),
+            (self.difference, "Difference", "What changed against another model, layer by layer"),
+            (self.wall, "All layers", "The histograms of all layers side by side"),
         ):
             self.tabs.setTabToolTip(self.tabs.addTab(tab, title), tip)
         self.tabs.blockSignals(False)
@@ -179,3 +184,9 @@ def _channels_view() -> QWidget:
     from studio.views.channels_view import ChannelsView
 
     return ChannelsView()
+
+
+def _difference_view() -> QWidget:
+    from studio.views.difference_view import DifferenceView
+
+    return DifferenceView()

@@ -43,6 +43,8 @@ def paint_axes(
             painter.drawText(where, int(Qt.AlignmentFlag.AlignHCenter), f"{column // unit:,}")
     below = QRectF(area.left(), area.bottom() + BELOW - metrics.height() - 1, area.width(), metrics.height())
     painter.drawText(below, int(Qt.AlignmentFlag.AlignCenter), titles[1])
+    if metrics.horizontalAdvance(titles[0]) > area.height():
+        return
     painter.save()
     painter.translate(1, area.center().y())
     painter.rotate(-90)

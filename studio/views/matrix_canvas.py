@@ -363,8 +363,10 @@ class MatrixCanvas(QWidget):
             frame = QRectF(
                 self._to_widget(self._marked.topLeft()), self._to_widget(self._marked.bottomRight())
             )
-            painter.setPen(QPen(QColor(colors.accent), 2))
-            painter.drawRect(frame.adjusted(-1, -1, 1, 1))
+            # On a ground of its own, because every colour occurs in some picture.
+            for color, width in ((colors.panel, 5), (colors.accent, 2)):
+                painter.setPen(QPen(QColor(color), width))
+                painter.drawRect(frame.adjusted(-1, -1, 1, 1))
 
     def _cells_rect(self, row: int, column: int, tall: int, wide: int) -> QRectF:
         end = QPointF(min(self._columns, column + wide), min(self._rows, row + tall))

@@ -23,6 +23,7 @@ class SimilarityView(QWidget):
         self.caption = ElidedLabel()
         self.caption.setObjectName("similarityCaption")
         self.caption.setProperty("role", "small")
+        self.caption.setContentsMargins(theme.SPACE, 0, theme.SPACE, 0)
         self.canvas = MatrixCanvas()
         self.canvas.setObjectName("similarityCanvas")
         self.canvas.setAccessibleName("Cosine similarity of output channels")

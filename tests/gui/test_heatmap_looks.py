@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QComboBox
+from PySide6.QtWidgets import QComboBox, QMenu
 from pytestqt.qtbot import QtBot
 
 from core.formatting import significant
@@ -201,6 +201,7 @@ def test_saliency_is_the_square(
 
 def test_a_difference_needs_a_second_model_and_then_shows_what_changed(
     qtbot: QtBot,
+    inspector: Inspector,
     heatmap: HeatmapView,
     controller: InspectController,
     model: OpenedModel,
@@ -212,6 +213,9 @@ def test_a_difference_needs_a_second_model_and_then_shows_what_changed(
     assert "Choose a second model" in heatmap.notice.text
     with qtbot.waitSignal(controller.heatmap.compare_requested):
         heatmap.notice.action.emit()
+    menu = inspector.findChild(QMenu, "compareMenu")
+    assert any(action.text() == "Model file…" for action in menu.actions())
+    menu.close()
     other = {name: model.weight(name).copy() for name in ("conv", "wide")}
     other["conv"][0, 0, 0, :2] += 1
     other["wide"] = other["wide"][:, :50]
