@@ -236,6 +236,7 @@ class Assembly(QObject):
 
     def _add_inspector(self) -> None:
         from studio.controllers.inspect import InspectController
+        from studio.controllers.wall import WallController
         from studio.views.inspector import Inspector
 
         inspector = Inspector()
@@ -249,6 +250,9 @@ class Assembly(QObject):
         assert self._commands is not None
         self.inspect.prune_requested.connect(self._commands.prune_below)
         self.inspect.comparing.connect(self.flow.show_layer)
+        assert self.layers is not None
+        wall = WallController(self.state, self.layers, inspector.wall, self)
+        wall.histogram_requested.connect(self.inspect.show_histogram)
         self._done("inspector")
         self._later(self._open_history)
         self._later(self.menus.fill)
