@@ -154,7 +154,8 @@ def measurement_table(before: Measurement | None, after: Measurement | None) -> 
 
 def protocol_lines(measurement: Measurement) -> list[str]:
     """How the figures were obtained, in sentences."""
-    lines = [f"Packed: {measurement.packing}. Zeros do not shrink the dense file."]
+    packing = measurement.packing.removeprefix("packed file: ")
+    lines = [f"Packed: {packing}. Zeros do not shrink the dense file."]
     if measurement.accuracy is not None:
         accuracy = measurement.accuracy
         lines.append(

@@ -16,8 +16,8 @@ from core.errors import StudioError
 from core.models.opened import Array
 from core.models.tensor_types import TENSOR_TYPES
 
-# What numpy can address; also keeps every product of sizes within 64 bits.
-LARGEST_TENSOR = 1 << 62
+# What numpy can address with the widest elements (16 bytes), even where another axis is empty.
+LARGEST_TENSOR = 1 << 58
 # A few elements may stand for many (`expand`): up to this many are unfolded in memory, more are refused.
 LARGEST_EXPANDED = 1 << 24
 LARGEST_RANK = 32

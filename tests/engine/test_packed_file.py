@@ -280,6 +280,14 @@ def test_few_bytes_cannot_ask_for_much_memory(original: bytes, tmp_path: Path) -
     assert not read_or_refuse(tmp_path / "m", with_directory(original, directory))
 
 
+def test_an_empty_tensor_with_a_huge_axis_is_no_defect(original: bytes, tmp_path: Path) -> None:
+    directory = directory_of(original)
+    entry = next(entry for entry in directory["tensors"] if entry["name"] == "empty")
+    for size in (1 << 57, 1 << 61, 1 << 62):
+        entry["shape"] = [0, size]
+        read_or_refuse(tmp_path / "m", with_directory(original, directory))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
