@@ -59,7 +59,9 @@ class TrustDialog(QDialog):
         accept.setObjectName("trustAccept")
         accept.setAutoDefault(False)
         accept.setToolTip("Remember this file's SHA-256, run its code now and whenever it is opened.")
-        buttons.button(QDialogButtonBox.StandardButton.Cancel).setDefault(True)
+        cancel = buttons.button(QDialogButtonBox.StandardButton.Cancel)
+        cancel.setDefault(True)
+        cancel.setFocus()
         buttons.accepted.connect(self._accept)
         buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
@@ -118,6 +120,7 @@ class TrustedFilesDialog(QDialog):
         self._revoke.setToolTip(
             "Take the selected file out: its code does not run again before you trust it again."
         )
+        self._revoke.setAutoDefault(False)
         self._revoke.clicked.connect(self._take_out)
         self._buttons.rejected.connect(self.close)
         layout = QVBoxLayout(self)

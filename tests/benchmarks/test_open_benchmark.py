@@ -1,0 +1,121 @@
+"""Opening a checkpoint of 4 GB: how long until its layers are listed, in how much memory, and without torch."""
+
+import json
+import os
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from .conftest import Against
+
+TENSORS = 300
+GIGABYTES = float(os.environ.get("COMPRESSION_STUDIO_BENCHMARK_GB", "4"))
+SHARDS = 4
+# Real values for the first of them; the rest are holes, which readers of headers never meet.
+REAL_BYTES = 16 << 20
+MOST_MEMORY_MB = 300
+MOST_SECONDS = 0.1
+
+CHILD = """
+import json, resource, sys, time
+from core.models.opening import open_model
+from core.models.source import ModelSource
+taken = []
+for _ in range(5):
+    start = time.perf_counter()
+    opened = open_model(ModelSource("file", sys.argv[1]))
+    taken.append(time.perf_counter() - start)
+weight = opened.weight(opened.description.layers[0].name)
+print(json.dumps({
+    "seconds": taken,
+    "layers": len(opened.description.layers),
+    "first": float(weight.reshape(-1)[0]),
+    "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3),
+    "torch": "torch" in sys.modules,
+}))
+"""
+
+OURS = """
+import sys
+from core.models.opening import open_model
+from core.models.source import ModelSource
+assert len(open_model(ModelSource("file", sys.argv[1])).description.layers) == 300
+"""
+THEIRS = """
+import sys
+from safetensors import safe_open
+with safe_open(sys.argv[1], framework="pt") as file:
+    assert len([file.get_slice(name).get_shape() for name in file.keys()]) == 300
+"""
+
+
+def write_sparse(path: Path, names: list[str], shape: tuple[int, int]) -> None:
+    """A safetensors file with real values at its start and holes after that."""
+    size = 4 * shape[0] * shape[1]
+    header = {
+        name: {"dtype": "F32", "shape": list(shape), "data_offsets": [size * place, size * (place + 1)]}
+        for place, name in enumerate(names)
+    }
+    text = json.dumps(header).encode()
+    real = min(REAL_BYTES, size * len(names))
+    with path.open("wb") as stream:
+        stream.write(struct.pack("<Q", len(text)) + text)
+        stream.write(np.random.default_rng(0).standard_normal(real // 4, dtype=np.float32).tobytes())
+        stream.truncate(8 + len(text) + size * len(names))
+
+
+@pytest.fixture(params=["one file", "four files"])
+def large(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A checkpoint of 300 tensors; hardly any of it is on the disk."""
+    columns = 3328
+    shape = (max(1, round(GIGABYTES * 1e9 / TENSORS / 4 / columns)), columns)
+    names = [f"blocks.{place:03}.weight" for place in range(TENSORS)]
+    if request.param == "one file":
+        write_sparse(tmp_path / "large.safetensors", names, shape)
+        return tmp_path / "large.safetensors"
+    placed = {}
+    for shard in range(SHARDS):
+        mine = names[shard::SHARDS]
+        write_sparse(tmp_path / f"model-{shard + 1:05}-of-{SHARDS:05}.safetensors", mine, shape)
+        placed |= dict.fromkeys(mine, f"model-{shard + 1:05}-of-{SHARDS:05}.safetensors")
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": placed}))
+    return tmp_path / "model.safetensors.index.json"
+
+
+def test_a_large_checkpoint_is_listed_at_once(large: Path, say: Callable[[str], None]) -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", CHILD, str(large)], capture_output=True, text=True, check=True, timeout=300
+    )
+    figures = json.loads(result.stdout)
+    first, best = figures["seconds"][0], min(figures["seconds"])
+    say(
+        f"list {GIGABYTES:g} GB in {large.suffix[1:]}: {1e3 * first:.3g} ms the first time, {1e3 * best:.3g} ms then; "
+        f"the whole process {figures['megabytes']:.0f} MB, torch {'' if figures['torch'] else 'not '}imported"
+    )
+    assert figures["layers"] == TENSORS
+    assert figures["first"] != 0
+    assert not figures["torch"]
+    assert figures["megabytes"] < MOST_MEMORY_MB
+    assert best < MOST_SECONDS
+
+
+def test_listing_from_the_start_of_a_process(large: Path, against: Against) -> None:
+    if large.suffix == ".json":
+        pytest.skip("the library opens single files")
+
+    def run(program: str) -> None:
+        subprocess.run([sys.executable, "-c", program, str(large)], check=True, timeout=300)
+
+    ratio = against(
+        f"start a process and list {GIGABYTES:g} GB",
+        lambda: run(OURS),
+        "safe_open with torch",
+        lambda: run(THEIRS),
+        rounds=3,
+    )
+    assert ratio < 1
