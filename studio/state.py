@@ -46,10 +46,12 @@ class AppState(QObject):
             return
         self._model = model
         self._accuracy = None
+        first = model.description.layers[:1] if model is not None else ()
+        self._layers = tuple(layer.name for layer in first)
         self.model_changed.emit(model)
         self.accuracy_changed.emit(None)
-        first = model.description.layers[:1] if model is not None else ()
-        self.set_layers(tuple(layer.name for layer in first))
+        # Also where both models have a layer of that name: it is another layer, in another row.
+        self.layer_selection_changed.emit(self._layers)
 
     @property
     def comparison(self) -> OpenedModel | None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
-from PySide6.QtCore import QPointF, QRectF, Qt, Signal
+from PySide6.QtCore import QPointF, Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
@@ -76,6 +76,7 @@ class HistogramPlot(PlotFrame):
         self._items: list[pg.GraphicsObject] = []
         self._marks: list[pg.GraphicsObject] = []
         self._axis: CountAxis | None = None
+        self._fitted = (0.0, 1.0)
         super().__init__("weight histogram", parent)
         # A long legend is cut rather than keeping the window wide.
         self.legend.setMinimumWidth(1)
@@ -115,12 +116,14 @@ class HistogramPlot(PlotFrame):
 
         The layers of `references` share the edges too and are drawn as outlines.
         """
-        same = [one.name for one in self._layers] == [one.name for one in layers]
+        same = [_identity(one) for one in self._layers] == [_identity(one) for one in layers]
         same &= [one.title for one in self._references] == [one.title for one in references]
         self._layers, self._references = tuple(layers), tuple(references)
         self.redraw()
         if not same:
             self.reset_view()
+        elif self._heights_fitted():
+            self._fit_heights()
 
     def set_thresholds(self, thresholds: Mapping[str, float]) -> None:
         """Mark what magnitude pruning would take: by layer name, the magnitude up to which weights go."""
@@ -299,23 +302,29 @@ class HistogramPlot(PlotFrame):
         if not self._layers:
             return
         edges = self._layers[0].histogram.edges
+        left, right = float(edges[0]), float(edges[-1])
+        width = right - left
+        box.setLimits(xMin=left - width, xMax=right + width, maxXRange=3 * width)
+        box.disableAutoRange()
+        self._fit_heights()
+        box.setXRange(left, right, padding=0.02)
+
+    def _fit_heights(self) -> None:
+        box = self.plot.getPlotItem().getViewBox()
         base = self._base()
         drawn = [*self._layers, *(one for reference in self._references for one in reference.layers)]
         top = max((float(self.heights(one).max(initial=base)) for one in drawn), default=1.0)
         if top <= base:
             top = base + 1
-        left, right = float(edges[0]), float(edges[-1])
-        width, height = right - left, top - base
-        box.setLimits(
-            xMin=left - width,
-            xMax=right + width,
-            yMin=base - height / 10,
-            yMax=top + height,
-            maxXRange=3 * width,
-        )
-        box.disableAutoRange()
-        box.setRange(QRectF(left, base, width, height * 1.06), padding=0.0)
-        box.setXRange(left, right, padding=0.02)
+        height = top - base
+        box.setLimits(yMin=base - height / 10, yMax=top + height)
+        self._fitted = (base, base + height * 1.06)
+        box.setYRange(*self._fitted, padding=0.0)
+
+    def _heights_fitted(self) -> bool:
+        """Whether the user has left the heights as they were fitted: then other bins are fitted too."""
+        shown = self.plot.getPlotItem().getViewBox().viewRange()[1]
+        return bool(np.allclose(shown, self._fitted))
 
     def eventFilter(self, watched: object, event: object) -> bool:
         if (
@@ -397,3 +406,8 @@ def _axis_number(value: float) -> str:
 
 def _minus(text: str) -> str:
     return text.replace("-", "−")
+
+
+def _identity(one: LayerDistribution) -> tuple[object, ...]:
+    """Tells layers of one name in two models apart; other bins of the same weights are the same."""
+    return one.name, one.statistics.count, one.statistics.minimum, one.statistics.maximum

@@ -547,3 +547,54 @@ def test_an_answer_for_another_model_is_never_shown(
     assert heatmap._shown.matrix.shape == (5, 6)
     state.set_model(None)
     assert inspector.notice.state == "empty"
+
+
+# -- another model ------------------------------------------------------------------------------------------
+
+
+def test_another_model_s_layer_of_the_same_name_is_seen_whole(
+    qtbot: QtBot, controller: InspectController, inspector: Inspector, state: AppState, background: Background
+) -> None:
+    state.set_model(model_of({"conv1": weights(4, 1, 3, 3)}))
+    settle(qtbot, background)
+    state.set_model(model_of({"conv1": weights(64, 16, 3, 3)}))
+    settle(qtbot, background)
+    assert_bars_are_whole(inspector)
+
+
+def test_fewer_bins_are_seen_whole_unless_the_user_has_zoomed(
+    qtbot: QtBot, inspector: Inspector, model: OpenedModel, background: Background
+) -> None:
+    settle(qtbot, background)
+    view = histogram_of(inspector)
+    view.bins_box.setCurrentIndex(view.bins_box.count() - 1)
+    settle(qtbot, background)
+    assert_bars_are_whole(inspector)
+    box = view.plot.plot.getPlotItem().getViewBox()
+    box.setYRange(0, 3, padding=0)
+    view.bins_box.setCurrentIndex(0)
+    settle(qtbot, background)
+    assert box.viewRange()[1] == pytest.approx([0, 3])
+
+
+def assert_bars_are_whole(inspector: Inspector) -> None:
+    plot = histogram_of(inspector).plot
+    low, high = plot.plot.getPlotItem().getViewBox().viewRange()[1]
+    tallest = max(plot.heights(one).max() for one in plot.layers)
+    assert low <= 0
+    assert tallest <= high <= 1.2 * tallest
+
+
+def test_another_model_s_layer_of_the_same_name_is_selected_in_the_table(
+    qtbot: QtBot, state: AppState, background: Background
+) -> None:
+    panel = LayerPanel()
+    qtbot.addWidget(panel)
+    panel.show()
+    LayersController(state, background, panel, panel)
+    for _ in range(2):
+        state.set_model(small_model())
+        settle(qtbot, background)
+        assert state.layers == ("conv1",)
+        assert panel.selected == ("conv1",)
+        assert [index.row() for index in panel.table.selectionModel().selectedRows()] == [0]
