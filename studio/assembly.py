@@ -175,6 +175,7 @@ class Assembly(QObject):
         ):
             changed.connect(self._changed)
         state.message.connect(window.say)
+        state.model_changed.connect(window.welcome.show_model)
         window.notice_bar.shown.connect(window.show_notice)
         window.notice_bar.dismissed.connect(window.hide_notice)
         window.files_dropped.connect(self.model.open_files)
@@ -292,6 +293,7 @@ class Assembly(QObject):
         self.jobs.show_run_requested.connect(self.flow.show_run)
         self.jobs.run_started.connect(self._run_started)
         self.jobs.run_ended.connect(self._changed)
+        self.flow.run_wanted.connect(self.history.show_run)
         self.history.open_model_requested.connect(self.flow.open_result)
         self.history.recipe_requested.connect(self.flow.edit_recipe)
         self.history.rerun_requested.connect(self.runs.submit)

@@ -4,7 +4,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from PySide6.QtCore import QByteArray, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QPaintEvent, QResizeEvent
+from PySide6.QtGui import (
+    QCloseEvent,
+    QDragEnterEvent,
+    QDragLeaveEvent,
+    QDragMoveEvent,
+    QDropEvent,
+    QPaintEvent,
+    QResizeEvent,
+)
 from PySide6.QtWidgets import (
     QDockWidget,
     QLabel,
@@ -32,6 +40,7 @@ LAYOUT_VERSION = 1
 JOBS_HEIGHT_IDLE, JOBS_HEIGHT_SMALL, JOBS_HEIGHT = 124, 170, 210
 DOCKS = ("layers", "recipe", "jobs")
 PAGES = ("inspector", "history", "export")
+_DROP_HERE = "Drop the file to open it."
 _TITLES = {"layers": "Layers", "recipe": "Recipe", "jobs": "Jobs"}
 _AREAS = {
     "layers": Qt.DockWidgetArea.LeftDockWidgetArea,
@@ -71,6 +80,7 @@ class MainWindow(QMainWindow):
         self._actions = actions
         self._menus: dict[str, QMenu] = {}
         self._was_painted = False
+        self._message_before = ""
 
         self.pages = QStackedWidget()
         self.pages.setObjectName("pages")
@@ -211,13 +221,25 @@ class MainWindow(QMainWindow):
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         if any(url.isLocalFile() for url in event.mimeData().urls()):
-            event.acceptProposedAction()
-            self.say("Drop the file to open it.")
+            # Never as a move, which some file managers propose: they would then delete what was only read.
+            event.setDropAction(Qt.DropAction.CopyAction)
+            event.accept()
+            self._message_before = self._message.text()
+            self.say(_DROP_HERE)
+
+    def dragMoveEvent(self, event: QDragMoveEvent) -> None:
+        event.setDropAction(Qt.DropAction.CopyAction)
+        event.accept()
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
+        if self._message.text() == _DROP_HERE:
+            self.say(self._message_before)
 
     def dropEvent(self, event: QDropEvent) -> None:
         paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
         if paths:
-            event.acceptProposedAction()
+            event.setDropAction(Qt.DropAction.CopyAction)
+            event.accept()
             self.say("")
             self.files_dropped.emit(paths)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, Signal
 
 from core.recipe import Recipe
 from studio.controllers.hints import HintsController
@@ -28,6 +28,8 @@ class FlowController(QObject):
     Args:
         focus_run: puts the keyboard on the Run button.
     """
+
+    run_wanted = Signal(object)  # str: the run to bring to the front of the history
 
     def __init__(
         self,
@@ -78,7 +80,7 @@ class FlowController(QObject):
     def show_run(self, run_id: object) -> None:
         """Go to a run in the history."""
         self._workspaces.history()
-        self._state.set_runs((str(run_id),))
+        self.run_wanted.emit(str(run_id))
 
     def open_result(self, source: object) -> None:
         """Open the model that a run wrote."""

@@ -223,6 +223,8 @@ class JobsController(QObject):
         match event:
             case RunStarted():
                 self._say(f"“{job.title}” started.")
+                if job.run_id == self._strip.current:
+                    self._selected(job.run_id)
             case Notice(text=text):
                 self._say(f"“{job.title}”: {text}")
             case Measured(stage="before", measurement=measurement) if measurement.accuracy is not None:

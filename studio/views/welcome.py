@@ -1,5 +1,7 @@
 """What a newcomer meets: the welcome panel of the first minute, and later one hint at a time."""
 
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
     QFrame,
@@ -12,8 +14,12 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from core.models.source import SAMPLE
 from studio import icons, theme
 from studio.views.wrapped import WrappedLabel
+
+if TYPE_CHECKING:
+    from core.models.opened import OpenedModel
 
 
 class WelcomePanel(QFrame):
@@ -31,10 +37,9 @@ class WelcomePanel(QFrame):
         self.setObjectName("hintStrip")
         title = QLabel("Welcome to Compression Studio")
         title.setProperty("role", "title")
-        text = WrappedLabel(
-            "A small network that reads handwritten digits is open. Click through its layers, then remove 80 % of "
-            "its weights and see what that costs: the run appears below, its result under History."
-        )
+        self._text = WrappedLabel()
+        self._text.setObjectName("welcomeText")
+        self.show_model(None)
 
         prune = self._button(
             "welcomePrune",
@@ -77,7 +82,7 @@ class WelcomePanel(QFrame):
         top.addStretch(1)
         top.addWidget(close)
         words.addLayout(top)
-        words.addWidget(text)
+        words.addWidget(self._text)
         buttons = QHBoxLayout()
         buttons.setSpacing(theme.SPACE)
         for button in (prune, sample, file, vision, self._recent):
@@ -88,6 +93,15 @@ class WelcomePanel(QFrame):
         layout.setSpacing(theme.SPACE + 2)
         layout.addLayout(words)
         layout.addLayout(buttons)
+
+    def show_model(self, model: "OpenedModel | None") -> None:
+        """Speak of the model that is open now; before there is one, of the sample that is being opened."""
+        source = model.description.source if model is not None else SAMPLE
+        what = "A small network that reads handwritten digits" if source == SAMPLE else source.title
+        self._text.setText(
+            f"{what} is open. Click through its layers, then remove 80 % of its weights and see what that costs: "
+            "the run appears below, its result under History."
+        )
 
     def set_recent(self, sources: list[tuple[str, str]]) -> None:
         """The recent models: text forms and titles. Without any the button is hidden."""

@@ -5,13 +5,15 @@ import threading
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDragMoveEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QLineEdit, QPushButton, QToolButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from core.data.spec import TaskSpec
 from core.errors import StudioError
 from core.measurement.records import Accuracy
+from core.models.source import ModelSource
 from core.recipe import Recipe
 from core.request import RunRequest
 from core.steps import PruneSettings
@@ -447,3 +449,51 @@ def test_a_studio_error_is_told_without_a_traceback() -> None:
     from studio.problem import problem_from
 
     assert problem_from(StudioError("a.pt is empty.")) == Problem("a.pt is empty.")
+
+
+# -- files dropped on the window -----------------------------------------------------------------------------------
+
+
+def dragged(kind: QEvent.Type, data: QMimeData) -> QDropEvent:
+    """What a file manager sends that would like to move the file."""
+    make = {QEvent.Type.DragEnter: QDragEnterEvent, QEvent.Type.DragMove: QDragMoveEvent}
+    buttons, keys, both = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, Qt.DropAction
+    actions = both.MoveAction | both.CopyAction
+    event = (
+        make[kind](QPoint(200, 200), actions, data, buttons, keys)
+        if kind in make
+        else QDropEvent(QPointF(200, 200), actions, data, buttons, keys)
+    )
+    event.setDropAction(both.MoveAction)
+    return event
+
+
+def test_a_dropped_file_is_never_moved(qtbot: QtBot, window: MainWindow, tmp_path: Path) -> None:
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(tmp_path / "net.pt"))])
+    with qtbot.waitSignal(window.files_dropped) as dropped:
+        for kind in (QEvent.Type.DragEnter, QEvent.Type.DragMove, QEvent.Type.Drop):
+            event = dragged(kind, data)
+            QApplication.sendEvent(window, event)
+            assert event.isAccepted()
+            assert event.dropAction() == Qt.DropAction.CopyAction
+    assert dropped.args == [[tmp_path / "net.pt"]]
+
+
+def test_a_drag_that_leaves_gives_the_message_back(window: MainWindow, tmp_path: Path) -> None:
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(tmp_path / "net.pt"))])
+    message = window.findChild(QLabel, "statusMessage")
+    window.say("Opened it.")
+    QApplication.sendEvent(window, dragged(QEvent.Type.DragEnter, data))
+    assert message.text() == "Drop the file to open it."
+    QApplication.sendEvent(window, QDragLeaveEvent())
+    assert message.text() == "Opened it."
+
+
+def test_the_welcome_panel_speaks_of_the_model_that_is_open(window: MainWindow) -> None:
+    text = window.welcome.findChild(QLabel, "welcomeText")
+    assert text.text().startswith("A small network that reads handwritten digits is open.")
+    window.welcome.show_model(small_model(ModelSource("file", "/models/net.pt")))
+    assert text.text().startswith("net.pt is open.")
+    assert "handwritten" not in text.text()
