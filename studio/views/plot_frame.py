@@ -9,7 +9,16 @@ from pathlib import Path
 
 import pyqtgraph as pg
 from PySide6.QtCore import QPoint, QPointF, QSize, Qt, Signal
-from PySide6.QtGui import QAction, QColor, QFont, QGuiApplication, QMouseEvent, QPainter, QPaintEvent
+from PySide6.QtGui import (
+    QAction,
+    QColor,
+    QFont,
+    QFontMetricsF,
+    QGuiApplication,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+)
 from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QMenu, QVBoxLayout, QWidget
 
@@ -20,6 +29,8 @@ from studio.problem import problem_from
 
 Axis = tuple[str, str]
 """Title and unit of an axis."""
+_TITLE_MARGIN = 6
+"""Pixels that pyqtgraph's label takes beside its text."""
 
 
 class PlotFrame(QWidget):
@@ -79,6 +90,7 @@ class PlotFrame(QWidget):
         self._reset = QAction("Show everything", self)
         self._reset.triggered.connect(self.reset_view)
         theme.events.changed.connect(self._restyle)
+        self.plot.getPlotItem().getViewBox().sigResized.connect(self._heights_changed)
         self._restyle(theme.tokens())
 
     # -- for subclasses ----------------------------------------------------------------------------------------
@@ -191,8 +203,25 @@ class PlotFrame(QWidget):
 
     def _label_axes(self) -> None:
         style = {"color": theme.tokens().text_muted, "font-size": f"{theme.FONT_SMALL}px"}
-        for side, (title, unit) in (("bottom", self._x_axis), ("left", self._y_axis)):
-            self.plot.setLabel(side, f"{title} ({unit})" if unit else title, **style)
+        self.plot.setLabel("bottom", _axis_title(self._x_axis), **style)
+        self.plot.setLabel("left", self._fitting(self._y_axis), **style)
+
+    def _fitting(self, axis: Axis) -> str:
+        """As much of the vertical axis' title as its length has room for: all, the unit or nothing."""
+        box = self.plot.getPlotItem().getViewBox()
+        room = box.height()
+        font = QFont(self.font())
+        font.setPixelSize(theme.FONT_SMALL)
+        measure = QFontMetricsF(font).horizontalAdvance
+        for text in (_axis_title(axis), axis[0] if not axis[1] else axis[1]):
+            if measure(text) + _TITLE_MARGIN <= room:
+                return text
+        return ""
+
+    def _heights_changed(self) -> None:
+        shown = self.plot.getAxis("left").labelText
+        if shown != self._fitting(self._y_axis):
+            self._label_axes()
 
     def _restyle(self, tokens: theme.Tokens) -> None:
         self.plot.setBackground(tokens.panel)
@@ -211,3 +240,8 @@ class PlotFrame(QWidget):
         self.read_out.setStyleSheet(f"color: {tokens.text_muted}")
         self._label_axes()
         self.redraw()
+
+
+def _axis_title(axis: Axis) -> str:
+    title, unit = axis
+    return f"{title} ({unit})" if unit else title

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal
 from PySide6.QtGui import QAction, QFocusEvent
 from PySide6.QtWidgets import (
     QFrame,
@@ -30,6 +30,8 @@ from studio.views.step_list import StepList, StepRow
 from studio.views.undo_passing import UndoPassing
 
 MOST_SEED = 2**32 - 1
+_LEAST_FORM = 120
+"""Pixels of the form that must be in sight where it scrolls by itself."""
 
 
 @dataclass(frozen=True)
@@ -85,15 +87,34 @@ class RecipePanel(QWidget):
         column.addWidget(_rule())
         column.addWidget(self._make_form(), 1)
         column.addWidget(self.notice, 1)
+        self._upper, self._upper_scroll = upper, _scrolling("recipeScroll", upper)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, theme.SPACE)
         layout.setSpacing(theme.SPACE)
         # Usually only the form scrolls. Where the dock is very low all of it does, so that Run stays in sight.
-        layout.addWidget(_scrolling("recipeScroll", upper), 1)
+        layout.addWidget(self._upper_scroll, 1)
         layout.addWidget(_rule())
         layout.addLayout(self._make_footer())
+        self._upper_scroll.viewport().installEventFilter(self)
         self.show_recipe(RecipeShown())
         self.show_preview("", "")
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() in (QEvent.Type.Resize, QEvent.Type.LayoutRequest):
+            self._scroll_one()
+        return super().eventFilter(watched, event)
+
+    def _scroll_one(self) -> None:
+        """Let either the form scroll or all that is above Run, so that two bars never stand side by side."""
+        # Width for height: explanations in the form are wrapped.
+        width = self._form_scroll.viewport().width()
+        whole = self._form.heightForWidth(width) if self._form.hasHeightForWidth() else -1
+        whole = max(whole, self._form.minimumSizeHint().height())
+        others = self._upper.minimumSizeHint().height() - self._form_scroll.minimumHeight()
+        low = others + min(whole, _LEAST_FORM) > self._upper_scroll.viewport().height()
+        least = whole if low else _LEAST_FORM
+        if least != self._form_scroll.minimumHeight():
+            self._form_scroll.setMinimumHeight(least)
 
     def minimumSizeHint(self) -> QSize:
         return QSize(280, super().minimumSizeHint().height())
@@ -246,8 +267,9 @@ class RecipePanel(QWidget):
         self._form_title.setObjectName("stepTitle")
         self._form_title.setProperty("role", "heading")
         self._form_title.setContentsMargins(theme.SPACE + 2, 0, theme.SPACE + 2, 0)
-        scroll = _scrolling("settingsScroll", self._form)
-        scroll.setMinimumHeight(120)
+        self._form_scroll = scroll = _scrolling("settingsScroll", self._form)
+        scroll.setMinimumHeight(_LEAST_FORM)
+        self._form.installEventFilter(self)
         content = QWidget()
         column = QVBoxLayout(content)
         column.setContentsMargins(0, 0, 0, 0)

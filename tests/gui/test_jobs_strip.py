@@ -257,3 +257,26 @@ def test_the_strip_is_usable_when_small(bench: Bench) -> None:
     for button in (row.pause, row.stop, row.remove):
         assert button.isVisible()
         assert row.rect().contains(button.geometry())
+
+
+@pytest.mark.parametrize(
+    ("height", "expected"), [(400, "accuracy (%)"), (124, "%")], ids=["high", "low"]
+)
+def test_titles_of_axes_are_shortened_where_they_would_be_cut_off(
+    bench: Bench, height: int, expected: str
+) -> None:
+    run_id = bench.started("prune 80 %")
+    bench.tell(*metrics(run_id, epochs=2))
+    bench.strip.resize(1200, height)
+    QApplication.processEvents()
+    plot = bench.strip.findChild(QWidget, "accuracyPlot")
+    axis = plot.plot.getAxis("left")  # type: ignore[union-attr]
+    assert axis.labelText == expected
+    assert axis.label.boundingRect().width() <= axis.size().height() + 4
+
+
+def test_a_job_that_runs_is_not_said_to_wait(bench: Bench) -> None:
+    run_id = bench.submit("measure")
+    assert "waits for the jobs before it" in bench.strip.curves.notice.text
+    bench.tell(RunStarted(run_id, 0.0, (), None))
+    assert bench.strip.curves.notice.text == "The curves of “measure” appear here as soon as it trains."

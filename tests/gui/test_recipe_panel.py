@@ -529,3 +529,27 @@ def test_every_control_has_a_name_and_a_tooltip(ready):
             if widget.objectName() and not widget.objectName().startswith("qt_"):
                 assert widget.accessibleName() or widget.isHidden(), widget.objectName()
                 assert widget.toolTip() or widget.isHidden(), widget.objectName()
+
+
+@pytest.mark.parametrize("height", range(220, 900, 40))
+def test_two_scroll_bars_never_stand_side_by_side(ready, height):
+    ready.panel.resize(300, height)
+    QApplication.processEvents()
+    bars = [
+        name
+        for name in ("recipeScroll", "settingsScroll")
+        if ready.find(QScrollArea, name).verticalScrollBar().isVisible()
+    ]
+    assert len(bars) <= 1
+
+
+def test_the_whole_form_can_be_reached_where_the_panel_is_low(ready):
+    ready.panel.resize(300, 260)
+    ready.click("advancedFold")
+    QApplication.processEvents()
+    outer, inner = ready.find(QScrollArea, "recipeScroll"), ready.find(QScrollArea, "settingsScroll")
+    assert outer.verticalScrollBar().isVisible()
+    assert inner.verticalScrollBar().maximum() == 0
+    ready.panel.resize(300, 760)
+    QApplication.processEvents()
+    assert not outer.verticalScrollBar().isVisible()
