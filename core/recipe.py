@@ -104,6 +104,8 @@ def describe_validation(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         return f"field “{_location(first['loc'])}”: is not known; remove it or correct its name"
     text = text.removeprefix("Input should ").replace("Field required", "is missing")
+    # What pydantic says of its own ways is of no use to who wrote the file.
+    text = text.partition(", unable to ")[0].replace("a valid ", "a ").replace("a integer", "a whole number")
     location = _location(first["loc"])
     given = "" if first["type"] == "missing" else f", not {_shorten(first['input'])}"
     return f"field “{location}”: {'must ' if text.startswith('be ') else ''}{text}{given}"

@@ -41,10 +41,14 @@ def inspect_model(options: argparse.Namespace) -> int:
     for entry in counted:
         if entry.not_finite:
             raise StudioError(
-                f"{description.source.title}: layer {entry.layer.name} has {entry.not_finite:,} weights that are NaN "
-                "or infinite, so the model cannot compute anything; use an earlier checkpoint."
+                f"{description.source.title}: layer {entry.layer.name} has {_weights(entry.not_finite)} NaN or "
+                "infinite, so the model cannot compute anything; use an earlier checkpoint."
             )
     return 0
+
+
+def _weights(number: int) -> str:
+    return "1 weight that is" if number == 1 else f"{number:,} weights that are"
 
 
 def _count(opened: OpenedModel, layer: Layer) -> _Counted:

@@ -123,6 +123,8 @@ class HistoryPage(QWidget):
     def show_compare(self) -> None:
         """Bring the comparison to the front."""
         self.tabs.setCurrentWidget(self.compare)
+        # The list that had the keyboard is hidden now; Qt would hand it to whatever comes next, a job's button.
+        self.compare.baseline.setFocus()
 
     def focus_filter(self) -> None:
         """Put the cursor into the filter."""

@@ -296,3 +296,12 @@ def test_a_run_shown_from_elsewhere_is_found_behind_a_filter(make: Maker) -> Non
     assert bench.state.runs == (IDS[1],)
     assert bench.page.details.record is not None
     assert bench.page.details.record.number == 1
+
+
+def test_the_keyboard_goes_along_into_the_comparison(make: Maker) -> None:
+    bench = make(*RUNS)
+    bench.page.runs.setFocus()
+    bench.state.set_runs((IDS[3], IDS[2]))
+    bench.controller.compare_selected()
+    bench.settle()
+    assert bench.page.compare.baseline.hasFocus()
