@@ -33,6 +33,11 @@ SAMPLE_FILE = "sample.safetensors"
 # Hashing reads the whole file, which must not delay the first look at a large one; a run hashes any size.
 HASHED_AT_ONCE = 256_000_000
 
+UNKNOWN = (
+    "Its architecture is not known, so it can be inspected but not run: to run it, open a Python file whose build() "
+    "returns the network with these weights."
+)
+
 Check = Callable[[], None]
 
 
@@ -171,7 +176,8 @@ def recognise_checkpoint(
     found = recognise(shapes)
     if found is not None:
         return found, found.notes
-    return None, (near_miss(shapes) or "Its architecture is not known, so it can be inspected but not run.",)
+    near = near_miss(shapes)
+    return None, (UNKNOWN, near) if near else (UNKNOWN,)
 
 
 def _of_program(architecture: str, checkpoint: Checkpoint) -> tuple[Recognition | None, tuple[str, ...]]:
