@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QLabel,
     QTableView,
     QTabWidget,
+    QToolButton,
     QWidget,
 )
 from pytestqt.qtbot import QtBot
@@ -23,6 +24,7 @@ from safetensors import safe_open
 
 from core.history.records import RunRecord
 from studio.app import Application, StartOptions, build
+from studio.views.job_strip import JobStrip
 
 W = TypeVar("W", bound=QWidget)
 JOB_TIMEOUT = 60_000
@@ -190,6 +192,11 @@ def test_three_clicks_prune_the_sample_and_two_runs_compare(user: User, tmp_path
     for index in range(tabs.count()):
         user.click(tabs.tabBar(), tabs.tabBar().tabRect(index).center())
         assert tabs.currentIndex() == index
+
+    # A job leads back to its run, out of the comparison.
+    user.click(user.see(JobStrip, "jobStrip").row(first.run_id).findChild(QToolButton, "jobShow"))
+    assert state.runs == (first.run_id,)
+    assert runs.isVisible()
 
     # The result file holds exactly the zeros that the history tells, and opens with the same accuracy.
     artifact = next(a for a in store.artifacts(second.run_id) if a.kind == "model")
