@@ -72,29 +72,30 @@ def finite_range(arrays: Sequence[Array], check: Check | None = None) -> tuple[f
     """Smallest and largest finite element of all `arrays`, or None where there is none."""
     low, high = math.inf, -math.inf
     for values in arrays:
-        for step in steps(np.ravel(values, order="K"), check):
-            found = _ends(step)
-            low, high = min(low, found[0]), max(high, found[1])
+        found, _ = _scan(np.ravel(values, order="K"), check)
+        low, high = min(low, found[0]), max(high, found[1])
     return (low, high) if low <= high else None
 
 
-def _ends(piece: Array) -> tuple[float, float]:
-    """Smallest and largest finite element; (inf, -inf) where there is none."""
-    if piece.dtype == np.complex64:
-        piece = np.abs(piece)
-    compiled = acceleration.kernels()
-    if compiled is not None and piece.dtype == np.float32 and piece.dtype.isnative:
-        moments, counts = np.zeros(8), np.zeros(5, np.int64)
-        moments[6:] = math.inf, -math.inf
-        piece = np.require(piece, requirements=("C", "A"))
-        compiled.add_statistics(piece, piece.view(np.uint32), np.uint32(0), False, moments, counts)
-        return float(moments[6]), float(moments[7])
-    low, high = math.inf, -math.inf
-    for part in float_chunks(piece, keep_float32=True):
-        finite = only_finite(part)
-        if finite.size:
-            low, high = min(low, float(finite.min())), max(high, float(finite.max()))
-    return low, high
+def _scan(flat: Array, check: Check | None) -> tuple[tuple[float, float], int]:
+    """Smallest and largest finite element, (inf, -inf) where there is none, and how many are zero."""
+    low, high, zeros = math.inf, -math.inf, 0
+    for step in steps(flat, check):
+        piece = np.abs(step) if step.dtype == np.complex64 else step
+        compiled = acceleration.kernels()
+        if compiled is not None and piece.dtype == np.float32 and piece.dtype.isnative:
+            moments, counts = np.zeros(8), np.zeros(5, np.int64)
+            moments[6:] = low, high
+            piece = np.require(piece, requirements=("C", "A"))
+            compiled.add_statistics(piece, piece.view(np.uint32), np.uint32(0), False, moments, counts)
+            low, high, zeros = float(moments[6]), float(moments[7]), zeros + int(counts[0])
+            continue
+        zeros += piece.size - int(np.count_nonzero(piece))
+        for part in float_chunks(piece, keep_float32=True):
+            finite = only_finite(part)
+            if finite.size:
+                low, high = min(low, float(finite.min())), max(high, float(finite.max()))
+    return (low, high), zeros
 
 
 def automatic_bins(count: int) -> int:
@@ -164,8 +165,13 @@ def histogram(
         patterns = BitPatterns(values.dtype)
         patterns.add(flat, check)
         return patterns.histogram(bins, range)
-    low, high = range or finite_range([flat], check) or (0.0, 1.0)
-    counter = HistogramCounter(bin_edges(low, high, bins, values.dtype, from_data=range is None))
+    zeros: int | None = None
+    low, high = range or (0.0, 1.0)
+    if range is None:
+        found, zeros = _scan(flat, check)
+        if found[0] <= found[1]:
+            low, high = found
+    counter = HistogramCounter(bin_edges(low, high, bins, values.dtype, from_data=range is None), zeros)
     for piece in steps(flat, check):
         counter.add(piece, check)
     return counter.histogram()

@@ -50,25 +50,19 @@ _f4, _f8, _u1, _u2, _u4, _u8, _i8 = (
 
 
 @numba.njit(nogil=True, fastmath=_SUMS)
-def _power_sums(values: Any, shift: Any) -> Any:
-    """Sums of the first four powers of `values - shift`, in float64."""
-    first = second = third = fourth = 0.0
+def _sums(values: Any, shift: Any) -> Any:
+    """Sums of the first four powers of `values - shift`, and of the magnitudes of `values`, in float64."""
+    first = second = third = fourth = magnitudes = 0.0
     for j in range(values.size):
-        d = np.float64(values[j]) - shift
+        v = np.float64(values[j])
+        d = v - shift
         square = d * d
         first += d
         second += square
         third += square * d
         fourth += square * square
-    return first, second, third, fourth
-
-
-@numba.njit(nogil=True, fastmath=_SUMS)
-def _magnitude_sum(values: Any) -> Any:
-    total = 0.0
-    for j in range(values.size):
-        total += abs(np.float64(values[j]))
-    return total
+        magnitudes += abs(v)
+    return first, second, third, fourth, magnitudes
 
 
 @numba.njit(nogil=True)
@@ -124,20 +118,20 @@ def _merge(moments: Any, n_b: Any, mean_b: Any, m2: Any, m3: Any, m4: Any) -> No
 def _add_block(values: Any, shift: Any, moments: Any) -> Any:
     """Merge a block of finite values into `moments`; returns its mean, a good shift for the next block."""
     n = np.float64(values.size)
-    first, second, third, fourth = _power_sums(values, shift)
+    first, second, third, fourth, magnitudes = _sums(values, shift)
     d = first / n
     m2 = second - n * d * d
     if m2 < 0.1 * second and d != 0.0:
         # The shift lies far from this block: subtracting the sums again would cost digits.
         shift += d
-        first, second, third, fourth = _power_sums(values, shift)
+        first, second, third, fourth, magnitudes = _sums(values, shift)
         d = first / n
         m2 = second - n * d * d
     m3 = third - 3.0 * d * second + 2.0 * n * d * d * d
     m4 = fourth - 4.0 * d * third + 6.0 * d * d * second - 3.0 * n * d * d * d * d
     mean = shift + d
     _merge(moments, n, mean, max(m2, 0.0), m3, max(m4, 0.0))
-    moments[5] += _magnitude_sum(values)
+    moments[5] += magnitudes
     return mean
 
 
