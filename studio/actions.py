@@ -185,6 +185,8 @@ ACTIONS: tuple[ActionSpec, ...] = (
       "inspect.show_all_layers", "View", 2, "Ctrl+Shift+A"),
     A("show-channels", "Cha&nnels", "Show norms, similarity and singular values of the selected layer's channels.",
       "inspect.show_channels", "View", 2, "Ctrl+Shift+3"),
+    A("show-activations", "Acti&vations", "Show what flows through the network on examples of the task.",
+      "inspect.show_activations", "View", 2, "Ctrl+Shift+4"),
     A("show-difference", "Differ&ence", "Show what changed against another model, layer by layer.",
       "inspect.show_difference", "View", 2, "Ctrl+Shift+5"),
     A("theme-system", "Theme like the &system", "Follow the desktop between light and dark.",

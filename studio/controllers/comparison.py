@@ -168,9 +168,10 @@ class ComparisonController(QObject):
             stop.triggered.connect(self.stop_comparing)
 
     def _always(self) -> tuple[Candidate, ...]:
-        """The sample, unless it is the open model itself."""
+        """The sample, unless it is offered anyway or is the open model itself."""
         model = self._state.model
-        if model is None or model.description.source == SAMPLE:
+        known = {candidate.source for candidate in (*self._opened, *self._candidates)}
+        if model is None or SAMPLE in known or model.description.source == SAMPLE:
             return ()
         return (Candidate(SAMPLE.title, "The built-in model that reads handwritten digits", SAMPLE),)
 

@@ -11,6 +11,7 @@ from core.analysis.magnitudes import MagnitudeTable
 from core.formatting import count, percent
 from core.models.description import Layer
 from core.models.opened import OpenedModel
+from studio.controllers.activations import ActivationsController
 from studio.controllers.channels import ChannelsController
 from studio.controllers.comparison import ComparisonController
 from studio.controllers.difference import DifferenceController
@@ -55,6 +56,7 @@ class InspectController(QObject):
         self.heatmap.asked.connect(self._ask_removal)
         self.channels = ChannelsController(state, background, inspector, self)
         self.channels.channel_chosen.connect(self.show_channel)
+        self.activations = ActivationsController(state, background, inspector, self)
         self.difference = DifferenceController(state, background, inspector, self)
         self.difference.menu_wanted.connect(self.comparison.fill_menu)
         self.difference.heatmap_wanted.connect(self.show_difference_of)
@@ -88,6 +90,10 @@ class InspectController(QObject):
     def show_all_layers(self) -> None:
         """Bring the histograms of all layers to the front."""
         self._inspector.show_view(self._inspector.wall)
+
+    def show_activations(self) -> None:
+        """Bring the activations to the front."""
+        self._inspector.show_view(self._inspector.activations)
 
     def show_difference(self) -> None:
         """Bring the comparison with another model to the front."""

@@ -2,27 +2,18 @@
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QModelIndex, QPoint, Qt, Signal
-from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
-from PySide6.QtWidgets import (
-    QAbstractItemView,
-    QHBoxLayout,
-    QHeaderView,
-    QMenu,
-    QPushButton,
-    QTableView,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtCore import QModelIndex, QPoint, Signal
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWidget
 
 from core.analysis.difference import Unmatched
 from core.formatting import count, percent
 from studio import theme
-from studio.tables.difference import DifferenceRow, DifferenceTable
+from studio.tables.difference import DIFFERENCE_COLUMNS, DifferenceRow
+from studio.tables.figures import FigureTable
 from studio.views.elided import ElidedLabel
+from studio.views.figure_view import FigureView
 from studio.views.notice import PanelNotice
 
-_ROW_HEIGHT = 26
 _WIDTHS = (150, 78, 78, 82, 78, 82, 74, 74, 98, 84)
 _NAMED = 3
 
@@ -75,8 +66,11 @@ class DifferenceView(QWidget):
         self.unmatched.hide()
         for label in (self.summary, self.unmatched):
             label.setContentsMargins(theme.SPACE, 0, theme.SPACE, 4)
-        self.table_model = DifferenceTable(self)
-        self.table = self._make_table()
+        self.table_model: FigureTable[DifferenceRow] = FigureTable(DIFFERENCE_COLUMNS, self)
+        self.table = FigureView(self.table_model, "What changed, layer by layer", _WIDTHS)
+        self.table.setObjectName("differenceTable")
+        self.table.activated.connect(self._activated)
+        self.table.row_chosen.connect(self._selected)
         content = QWidget()
         inside = QVBoxLayout(content)
         inside.setContentsMargins(0, 0, 0, 0)
@@ -125,12 +119,8 @@ class DifferenceView(QWidget):
     @property
     def layer(self) -> str | None:
         """The selected layer."""
-        rows = self.table.selectionModel().selectedRows()
-        return self.table_model.rows[rows[0].row()].name if rows else None
-
-    def copy(self) -> None:
-        """Put the table on the clipboard, with full precision."""
-        QGuiApplication.clipboard().setText(self.table_model.as_text())
+        row = self.table.row
+        return None if row is None else str(row.name)
 
     # -- inside ---------------------------------------------------------------------------------------------
 
@@ -161,7 +151,7 @@ class DifferenceView(QWidget):
     def _fill_menu(self) -> None:
         self.compare_menu_wanted.emit(self.menu)
 
-    def _selected(self, *_: object) -> None:
+    def _selected(self) -> None:
         for button in (self.heatmap, self.histogram):
             button.setEnabled(self.layer is not None)
 
@@ -175,41 +165,6 @@ class DifferenceView(QWidget):
 
     def _activated(self, _index: QModelIndex) -> None:
         self._heatmap()
-
-    def _make_table(self) -> QTableView:
-        table = QTableView()
-        table.setObjectName("differenceTable")
-        table.setAccessibleName("What changed, layer by layer")
-        table.setModel(self.table_model)
-        table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        table.setTextElideMode(Qt.TextElideMode.ElideMiddle)
-        table.setWordWrap(False)
-        table.setShowGrid(False)
-        table.setTabKeyNavigation(False)
-        table.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        table.verticalHeader().hide()
-        table.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        table.verticalHeader().setDefaultSectionSize(_ROW_HEIGHT)
-        header = table.horizontalHeader()
-        header.setHighlightSections(False)
-        # In the order of the model until a head is clicked.
-        header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
-        table.setSortingEnabled(True)
-        header.setSortIndicatorClearable(True)
-        for column, width in enumerate(_WIDTHS):
-            table.setColumnWidth(column, width)
-        table.activated.connect(self._activated)
-        table.selectionModel().selectionChanged.connect(self._selected)
-        self.table_model.modelReset.connect(self._selected)
-        copy = QAction("Copy table", table)
-        copy.setShortcut(QKeySequence(QKeySequence.StandardKey.Copy))
-        copy.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
-        copy.triggered.connect(self.copy)
-        table.addAction(copy)
-        table.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
-        return table
 
 
 def _button(name: str, text: str, tip: str) -> QPushButton:

@@ -167,7 +167,7 @@ def profile_title(look: Look) -> str:
     """What the margins show."""
     if look.grouping == "pattern":
         return "breaks"
-    return "unchanged" if look.compares else "zeros"
+    return "equal" if look.compares else "zeros"
 
 
 def scale_of(shown: PaintedTile) -> Scale:

@@ -41,6 +41,7 @@ class Inspector(QWidget):
         self.histogram: HistogramView | None = None
         self.heatmap: HeatmapView | None = None
         self.channels = LazyTab(_channels_view)
+        self.activations = LazyTab(_activations_view)
         self.difference = LazyTab(_difference_view)
         self.wall = WallView()
         self._preview: dict[str, float] = {}
@@ -97,6 +98,7 @@ class Inspector(QWidget):
         self.tabs.setTabToolTip(HEATMAP, "Every weight of one layer as a picture: where the zeros are")
         for tab, title, tip in (
             (self.channels, "Channels", "Norms, dead channels, similarity and singular values of one layer"),
+            (self.activations, "Activations", "What flows through the network on examples of the task"),
             (self.difference, "Difference", "What changed against another model, layer by layer"),
             (self.wall, "All layers", "The histograms of all layers side by side"),
         ):
@@ -184,6 +186,12 @@ def _channels_view() -> QWidget:
     from studio.views.channels_view import ChannelsView
 
     return ChannelsView()
+
+
+def _activations_view() -> QWidget:
+    from studio.views.activations_view import ActivationsView
+
+    return ActivationsView()
 
 
 def _difference_view() -> QWidget:
