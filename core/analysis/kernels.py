@@ -392,21 +392,44 @@ add_within = numba.njit([types.void(_vector(_u4), _u4, _i8[::1])], nogil=True, c
 
 
 @numba.njit(nogil=True)
-def _add_row(row: Any, bits: Any, signed: Any, sums: Any, zeros: Any) -> Any:
-    """Add a row's values (or magnitudes) and zeros to those of the rows above; returns the largest magnitude."""
+def _add_rows(rows: Any, bits: Any, signed: Any, sums: Any, zeros: Any) -> Any:
+    """Add four rows' values (or magnitudes) and zeros to those of the rows above; returns the largest magnitude.
+
+    Four at once, because reading and writing the sums costs more than adding.
+    """
     largest = np.uint32(0)
+    first, second, third, fourth = rows
+    b1, b2, b3, b4 = bits
     if signed:
-        for j in range(row.size):
-            m = np.uint32(bits[j] & _MAGNITUDE)
-            sums[j] += np.float64(row[j])
-            zeros[j] = np.uint32(zeros[j] + np.uint32(m == 0))
-            largest = max(largest, m)
+        for j in range(sums.size):
+            sums[j] += (np.float64(first[j]) + np.float64(second[j])) + (
+                np.float64(third[j]) + np.float64(fourth[j])
+            )
     else:
-        for j in range(row.size):
-            m = np.uint32(bits[j] & _MAGNITUDE)
-            sums[j] += abs(np.float64(row[j]))
-            zeros[j] = np.uint32(zeros[j] + np.uint32(m == 0))
-            largest = max(largest, m)
+        for j in range(sums.size):
+            sums[j] += (abs(np.float64(first[j])) + abs(np.float64(second[j]))) + (
+                abs(np.float64(third[j])) + abs(np.float64(fourth[j]))
+            )
+    for j in range(sums.size):
+        m1, m2 = np.uint32(b1[j] & _MAGNITUDE), np.uint32(b2[j] & _MAGNITUDE)
+        m3, m4 = np.uint32(b3[j] & _MAGNITUDE), np.uint32(b4[j] & _MAGNITUDE)
+        empty = np.uint32(np.uint32(m1 == 0) + np.uint32(m2 == 0))
+        empty = np.uint32(empty + np.uint32(np.uint32(m3 == 0) + np.uint32(m4 == 0)))
+        zeros[j] = np.uint32(zeros[j] + empty)
+        largest = max(largest, max(max(m1, m2), max(m3, m4)))
+    return largest
+
+
+@numba.njit(nogil=True)
+def _add_row(row: Any, bits: Any, signed: Any, sums: Any, zeros: Any) -> Any:
+    """As `_add_rows`, of one."""
+    largest = np.uint32(0)
+    for j in range(row.size):
+        v = np.float64(row[j])
+        sums[j] += v if signed else abs(v)
+        m = np.uint32(bits[j] & _MAGNITUDE)
+        zeros[j] = np.uint32(zeros[j] + np.uint32(m == 0))
+        largest = max(largest, m)
     return largest
 
 
@@ -458,12 +481,29 @@ def _add_pixels(
             row_sums[:size] = 0.0
             row_zeros[:size] = 0
             row_going[:size] = 0
-            for i in range(first, last):
+            fours = first + (last - first) // 4 * 4
+            for i in range(first, fours, 4):
+                rows = (
+                    matrix[i, begin:end],
+                    matrix[i + 1, begin:end],
+                    matrix[i + 2, begin:end],
+                    matrix[i + 3, begin:end],
+                )
+                patterns = (
+                    bits[i, begin:end],
+                    bits[i + 1, begin:end],
+                    bits[i + 2, begin:end],
+                    bits[i + 3, begin:end],
+                )
+                found = _add_rows(rows, patterns, signed, row_sums[:size], row_zeros[:size])
+                largest = max(largest, found)
+            for i in range(fours, last):
                 pattern = bits[i, begin:end]
                 found = _add_row(matrix[i, begin:end], pattern, signed, row_sums[:size], row_zeros[:size])
                 largest = max(largest, found)
-                if threshold > 0:
-                    _add_going(pattern, threshold, row_going[:size])
+            if threshold > 0:
+                for i in range(first, last):
+                    _add_going(bits[i, begin:end], threshold, row_going[:size])
             for inner in range(0, size, block_columns):
                 x = (begin - left + inner) // block_columns
                 total = 0.0
