@@ -16,6 +16,7 @@ from core.models.tensor_file import (
 )
 from core.models.tensor_types import TENSOR_TYPES
 from core.models.torch_pickle import UnreadTensor
+from core.models.wording import shown
 from core.models.zip_members import Members, stored_place, zip_members
 
 _MODEL = re.compile(r"(?:[^/]+/)?(?:models/[^/]+\.json|archive_format)$")
@@ -24,7 +25,7 @@ PROGRAM = "serialized_exported_program.json"
 OLD_WEIGHTS = ("serialized_state_dict.pt", "serialized_state_dict.json")
 WEIGHTS, CONSTANTS = "data/weights/", "data/constants/"
 WEIGHTS_CONFIG, CONSTANTS_CONFIG = "_weights_config.json", "_constants_config.json"
-LARGEST_CONFIG = 100_000_000
+LARGEST_CONFIG = 32_000_000
 STRIDED = 7
 # torch.export's numbers for element types (torch/_export/serde/schema.py).
 WORDS = {1: "U8", 2: "I8", 3: "I16", 4: "I32", 5: "I64", 6: "F16", 7: "F32", 8: "F64", 10: "C64", 11: "C128",
@@ -81,13 +82,13 @@ def _listed(file: TensorFile, members: Members, folder: str, config_suffix: str)
 def _config(file: TensorFile, members: Members, name: str) -> dict[str, Any]:
     start, size = stored_place(file, members[name])
     if size > LARGEST_CONFIG:
-        _damaged(file, f"{name} is impossibly long")
+        _damaged(file, f"{shown(name)} is impossibly long")
     try:
         entries = strict_json(file.read(start, size)).get("config")
     except BadJsonError as error:
-        _damaged(file, f"{name} {error}")
+        _damaged(file, f"{shown(name)} {error}")
     if not isinstance(entries, dict):
-        _damaged(file, f"{name} lists nothing")
+        _damaged(file, f"{shown(name)} lists nothing")
     return entries
 
 
@@ -95,9 +96,9 @@ def _tensor(
     file: TensorFile, members: Members, root: str, name: str, entry: Any
 ) -> StoredTensor | UnreadTensor:
     if not isinstance(entry, dict) or not isinstance(entry.get("path_name"), str):
-        _damaged(file, f"the tensor “{name[:60]}” is not described")
+        _damaged(file, f"the tensor “{shown(name)}” is not described")
     if f"{root}{entry['path_name']}" not in members:
-        _damaged(file, f"the data of the tensor “{name[:60]}” are missing")
+        _damaged(file, f"the data of the tensor “{shown(name)}” are missing")
     member = members[f"{root}{entry['path_name']}"]
     about = entry.get("tensor_meta")
     if entry.get("use_pickle"):
@@ -107,7 +108,7 @@ def _tensor(
         saved = read_torch_zip(file, zip_members(file, start, size)).root
         return saved if isinstance(saved, StoredTensor) else UnreadTensor("of a special class")
     if not isinstance(about, dict):
-        _damaged(file, f"the tensor “{name[:60]}” is not described")
+        _damaged(file, f"the tensor “{shown(name)}” is not described")
     if about.get("layout") != STRIDED:
         return UnreadTensor("sparse")
     number = about.get("dtype")
@@ -124,15 +125,15 @@ def _stored(
     shape, strides = _numbers(about.get("sizes")), _numbers(about.get("strides"))
     first = _numbers([about.get("storage_offset")])
     if shape is None or strides is None or first is None or len(shape) != len(strides):
-        _damaged(file, f"the shape of the tensor “{name[:60]}” is impossible")
+        _damaged(file, f"the shape of the tensor “{shown(name)}” is impossible")
     itemsize = TENSOR_TYPES[word].itemsize
     begin = first[0] * itemsize
     steps = None if strides == contiguous_strides(shape) else strides
     stored = StoredTensor(word, shape, start + begin, steps)
     if stored.elements and begin + stored.span * itemsize > size:
-        _damaged(file, f"the tensor “{name[:60]}” reaches beyond its data")
+        _damaged(file, f"the tensor “{shown(name)}” reaches beyond its data")
     if stored.elements > max(stored.span, LARGEST_EXPANDED):
-        _damaged(file, f"the tensor “{name[:60]}” repeats a few elements very often")
+        _damaged(file, f"the tensor “{shown(name)}” repeats a few elements very often")
     return stored
 
 

@@ -12,6 +12,7 @@ from core.models.opened import Array
 from core.models.tensor_file import FileContents, StoredTensor, TensorFile, checked_shape
 from core.models.tensor_types import TENSOR_TYPES
 from core.models.torch_pickle import UnreadTensor
+from core.models.wording import shown
 from core.models.zip_members import MemberPlace, Members, member_bytes, member_place, member_start
 
 MAGIC = b"\x93NUMPY"
@@ -34,7 +35,7 @@ UNREAD_KINDS = {
     "V": "records",
 }
 
-_DESCRIPTION = re.compile(r"'descr':\s*(?:'([^']{1,40})'|(\[|\())")
+_DESCRIPTION = re.compile(r"'descr':\s*(?:'([ -&(-~]{1,40})'|(\[|\())")
 _ORDER = re.compile(r"'fortran_order':\s*(True|False)")
 _SHAPE = re.compile(r"'shape':\s*\(([\d\sL,]{0,999})\)")
 _SIZE = re.compile(r"\d{1,20}")
@@ -135,7 +136,7 @@ def _tensor(
     tensor = StoredTensor(word, header.shape, 0)
     if header.start + tensor.nbytes > size:
         raise StudioError(
-            f"{file.name} is cut off: the array “{name}” should have {tensor.nbytes:,} bytes and has "
+            f"{file.name} is cut off: the array “{shown(name)}” should have {tensor.nbytes:,} bytes and has "
             f"{max(0, size - header.start):,}. Download or copy it again."
         )
     fortran = header.fortran and len(header.shape) > 1
@@ -176,7 +177,7 @@ def _header(file: TensorFile, name: str, start: bytes) -> _Header | None:
     shape = checked_shape([int(size) for size in _SIZE.findall(sizes[1])])
     if shape is None:
         raise StudioError(
-            f"{file.name} is damaged: the shape of the array “{name}” is impossible. Download or copy it again."
+            f"{file.name} is damaged: the shape of the array “{shown(name)}” is impossible. Download or copy it again."
         )
     code = described[1]
     return _Header(code.lstrip("<>|="), code[0] == ">", order[1] == "True", shape, 8 + width + length)
@@ -191,5 +192,5 @@ def _nothing_to_read(file: TensorFile, tensor: UnreadTensor) -> NoReturn:
 
 def _damaged(file: TensorFile, name: str) -> NoReturn:
     raise StudioError(
-        f"{file.name} is damaged (the header of the array “{name[:80]}” cannot be read): download or copy it again."
+        f"{file.name} is damaged (the header of the array “{shown(name)}” cannot be read): download or copy it again."
     )

@@ -9,6 +9,7 @@ from core.models.onnx_tensors import read_entries, read_tensor_proto
 from core.models.tensor_file import FileContents, StoredTensor, TensorFile
 from core.models.torch_pickle import UnreadTensor
 from core.models.wire import BYTES, VARINT, Field, MalformedWireError, WireReader
+from core.models.wording import shown
 
 # Fields of ModelProto, GraphProto, NodeProto, AttributeProto and SparseTensorProto (onnx.proto).
 IR_VERSION, GRAPH, METADATA = 1, 7, 14
@@ -125,7 +126,7 @@ def _add(
     tensor: StoredTensor | UnreadTensor,
 ) -> None:
     if not name or name in tensors:
-        _damaged(file, f"the name “{name[:80]}” occurs twice" if name else "a tensor has no name")
+        _damaged(file, f"the name “{shown(name)}” occurs twice" if name else "a tensor has no name")
     tensors[name] = tensor
 
 

@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 from core.errors import StudioError
 from core.models.tensor_file import FileContents, StoredTensor, TensorFile, checked_shape
 from core.models.tensor_types import TENSOR_TYPES
+from core.models.wording import shown
 
 # The format's own limit.
 LARGEST_HEADER = 100_000_000
@@ -50,7 +51,7 @@ def _header(file: TensorFile, text: bytes) -> dict[str, Any]:
     try:
         header = json.loads(text.decode("utf-8"), object_pairs_hook=_without_duplicates)
     except _DuplicateNameError as error:
-        _damaged(file, f"the name “{error}” occurs twice in its header")
+        _damaged(file, f"the name “{shown(str(error))}” occurs twice in its header")
     except UnicodeDecodeError:
         _damaged(file, "its header is not UTF-8 text")
     except (ValueError, RecursionError) as error:
@@ -77,27 +78,28 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _tensor(file: TensorFile, name: str, entry: Any, start: int) -> StoredTensor:
     if not isinstance(entry, dict):
-        _damaged(file, f"its header does not describe the tensor “{name}”")
+        _damaged(file, f"its header does not describe the tensor “{shown(name)}”")
     word = entry.get("dtype")
     kind = TENSOR_TYPES.get(word) if isinstance(word, str) else None
     if kind is None:
         raise StudioError(
-            f"{file.name} has a tensor “{name}” of the type “{word}”, which is not known here: save it as another type."
+            f"{file.name} has a tensor “{shown(name)}” of the type “{shown(str(word))}”, which is not known "
+            "here: save it as another type."
         )
     shape = checked_shape(entry.get("shape"))
     if shape is None:
-        _damaged(file, f"the shape of the tensor “{name}” is impossible")
+        _damaged(file, f"the shape of the tensor “{shown(name)}” is impossible")
     places = entry.get("data_offsets")
     if not (isinstance(places, list) and len(places) == 2 and all(type(place) is int for place in places)):
-        _damaged(file, f"the place of the tensor “{name}” is missing")
+        _damaged(file, f"the place of the tensor “{shown(name)}” is missing")
     begin, end = places
     tensor = StoredTensor(kind.word, shape, start + begin)
     if begin < 0 or end < begin or (tensor.elements * kind.bits) % 8 or end - begin != tensor.nbytes:
-        _damaged(file, f"the place of the tensor “{name}” does not fit its shape")
+        _damaged(file, f"the place of the tensor “{shown(name)}” does not fit its shape")
     if start + end > file.size:
         raise StudioError(
-            f"{file.name} is cut off: the tensor “{name}” ends {start + end - file.size:,} bytes after the end of the "
-            "file. Download or copy it again."
+            f"{file.name} is cut off: the tensor “{shown(name)}” ends {start + end - file.size:,} bytes after the end "
+            "of the file. Download or copy it again."
         )
     return tensor
 
@@ -107,9 +109,9 @@ def _check_places(file: TensorFile, tensors: dict[str, StoredTensor], start: int
     expected = start
     for name, tensor in sorted(tensors.items(), key=lambda item: (item[1].offset, item[1].nbytes)):
         if tensor.offset < expected:
-            _damaged(file, f"the tensor “{name}” overlaps another one")
+            _damaged(file, f"the tensor “{shown(name)}” overlaps another one")
         if tensor.offset > expected:
-            _damaged(file, f"there is a hole before the tensor “{name}”")
+            _damaged(file, f"there is a hole before the tensor “{shown(name)}”")
         expected = tensor.offset + tensor.nbytes
     if expected != file.size:
         _damaged(file, f"{file.size - expected:,} bytes at its end belong to no tensor")

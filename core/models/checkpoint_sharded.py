@@ -12,6 +12,7 @@ from core.models.checkpoint_torch import looks_like_pickle, read_legacy, read_to
 from core.models.neighbours import part_beside
 from core.models.strict_json import BadJsonError, strict_json
 from core.models.tensor_file import FileContents, StoredTensor, TensorFile
+from core.models.wording import shown
 from core.models.zip_members import looks_like_zip, zip_members
 
 INDEX_SUFFIX = ".index.json"
@@ -58,8 +59,8 @@ def read_index(file: TensorFile) -> FileContents:
     for name, shard in placed.items():
         if name not in tensors:
             raise StudioError(
-                f"{file.name} says that the tensor “{name[:80]}” is in {shard}, which does not hold it: the files do "
-                "not belong together. Download them again."
+                f"{file.name} says that the tensor “{shown(name)}” is in {shown(shard)}, which does not hold it: the "
+                "files do not belong together. Download them again."
             )
     notes = [
         f"The model consists of {len(shards)} file{'s' if len(shards) != 1 else ''}, named by {file.name}."
@@ -110,11 +111,11 @@ def _shard(file: TensorFile, name: str) -> Mapping[str, StoredTensor]:
         root = read_legacy(part).root
     else:
         raise StudioError(
-            f"{name}, a part of {file.name}, is not a model file or damaged: download or copy it again."
+            f"{shown(name)}, a part of {file.name}, is not a model file or damaged: download or copy it again."
         )
     if not isinstance(root, Mapping):
         raise StudioError(
-            f"{name}, a part of {file.name}, holds no named tensors: download or copy it again."
+            f"{shown(name)}, a part of {file.name}, holds no named tensors: download or copy it again."
         )
     return {
         str(key): replace(stored, path=part.path)

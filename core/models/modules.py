@@ -322,8 +322,8 @@ def _load_file(source: ModelSource, check: Callable[[], None] | None) -> LoadedM
         if described.architecture is None:
             reason = described.notes[-1] if described.notes else ""
             raise StudioError(
-                f"{checkpoint.path.name} can be inspected but not run, because its architecture is not known: open a Python "
-                "file whose build() returns the network with these weights.",
+                f"{checkpoint.path.name} can be inspected but not run, because its architecture is not known: open a "
+                "Python file whose build() returns the network with these weights.",
                 details=reason,
             )
         module = build_module(

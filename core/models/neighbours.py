@@ -5,8 +5,8 @@ from pathlib import Path
 
 from core.errors import StudioError
 from core.models.tensor_file import TensorFile
+from core.models.wording import shown
 
-LONGEST_SHOWN = 80
 _DRIVE = re.compile(r"^[A-Za-z]:")
 
 
@@ -19,7 +19,6 @@ def part_beside(file: TensorFile, name: str) -> Path:
     Raises:
         StudioError: if the name leads elsewhere, or nothing is there.
     """
-    shown = name if len(name) <= LONGEST_SHOWN else f"{name[:LONGEST_SHOWN]}…"
     parts = re.split(r"[/\\]", name)
     if (
         not name.isprintable()
@@ -31,26 +30,25 @@ def part_beside(file: TensorFile, name: str) -> Path:
         or len(name) > 1024
     ):
         raise StudioError(
-            f"{file.name} names “{_printable(shown)}” as one of its parts, which is no file in its folder: it "
+            f"{file.name} names “{shown(name)}” as one of its parts, which is no file in its folder: it "
             "was not read, and this file should not be trusted."
         )
     path = file.path.parent / name
     try:
         if not path.exists():
             raise StudioError(
-                f"{file.name} needs its part {shown}, which is missing: put it into {file.path.parent}."
+                f"{file.name} needs its part {shown(name)}, which is missing: put it into {file.path.parent}."
             )
         real = path.resolve()
         folders = (file.path.parent.resolve(), file.path.resolve().parent)
     except (OSError, RuntimeError) as error:
-        raise StudioError(f"{path} cannot be read ({error}): choose another model file.") from error
+        raise StudioError(
+            f"{shown(name)}, a part of {file.name}, cannot be read ({getattr(error, 'strerror', None) or error}): "
+            "download or copy it again."
+        ) from error
     if not any(real.is_relative_to(folder) for folder in folders):
         raise StudioError(
-            f"{file.name} names {shown} as one of its parts, which is a link out of its folder: it was not read. Put "
-            "the file itself there."
+            f"{file.name} names {shown(name)} as one of its parts, which is a link out of its folder: it was not read. "
+            "Put the file itself there."
         )
     return path
-
-
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else "�" for character in text)

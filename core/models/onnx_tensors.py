@@ -22,6 +22,7 @@ from core.models.wire import (
     WireReader,
     decode_varints,
 )
+from core.models.wording import shown
 
 # TensorProto's fields (onnx.proto).
 DIMS, DATA_TYPE, SEGMENT, NAME, RAW_DATA, EXTERNAL_DATA, DATA_LOCATION = 1, 2, 3, 8, 9, 13, 14
@@ -84,8 +85,8 @@ class _TypedNumbers:
             values = decode_varints(packed, self.count)
         except MalformedWireError as error:
             raise StudioError(
-                f"{file.name} is damaged: the tensor “{self.name[:80]}” cannot be read ({error}). Download or copy it "
-                "again."
+                f"{file.name} is damaged: the tensor “{shown(self.name)}” cannot be read ({error}). Download or copy "
+                "it again."
             ) from error
         itemsize = max(1, TENSOR_TYPES[self.word].bits // 8)
         elements: Array = values.astype(f"<u{itemsize}").view(np.uint8)
@@ -128,7 +129,7 @@ def read_tensor_proto(
             unread = UnreadTensor("in segments")
     shape = checked_shape(reader.whole_numbers(dims, LARGEST_RANK))
     if shape is None:
-        _damaged(file, f"the shape of the tensor “{name[:80]}” is impossible")
+        _damaged(file, f"the shape of the tensor “{shown(name)}” is impossible")
     if data_type == STRING_TYPE:
         unread = UnreadTensor("text")
     if data_type not in TYPES:
@@ -141,7 +142,7 @@ def read_tensor_proto(
         return name, _external(file, reader, name, tensor, external)
     if raw is not None:
         if raw.end - raw.start != tensor.nbytes:
-            _damaged(file, f"the tensor “{name[:80]}” has another size than its shape says")
+            _damaged(file, f"the tensor “{shown(name)}” has another size than its shape says")
         return name, StoredTensor(word, shape, raw.start)
     return name, _typed(file, name, tensor, typed, numbers.get(typed, []))
 
@@ -158,7 +159,7 @@ def _typed(
     nbytes = sum(field.end - field.start for field in fields)
     fits = nbytes == tensor.nbytes if typed in FIXED else count <= nbytes <= 10 * count
     if not fits:
-        _damaged(file, f"the tensor “{name[:80]}” has another size than its shape says")
+        _damaged(file, f"the tensor “{shown(name)}” has another size than its shape says")
     if typed in FIXED and len(fields) == 1:
         return StoredTensor(tensor.dtype, tensor.shape, fields[0].start)
     runs = tuple((field.start, field.end) for field in fields)
@@ -175,16 +176,16 @@ def _external(
 ) -> StoredTensor:
     said = read_entries(reader, entries)
     if "location" not in said:
-        _damaged(file, f"the file of the tensor “{name[:80]}” is not named")
+        _damaged(file, f"the file of the tensor “{shown(name)}” is not named")
     part = file.part(part_beside(file, said["location"]))
     offset = _whole(said.get("offset", "0"))
     length = _whole(said.get("length", str(tensor.nbytes)))
     if offset is None or length != tensor.nbytes:
-        _damaged(file, f"the tensor “{name[:80]}” has another size than its shape says")
+        _damaged(file, f"the tensor “{shown(name)}” has another size than its shape says")
     if offset + length > part.size:
         raise StudioError(
-            f"{said['location']}, the data file of {file.name}, is cut off: the tensor “{name[:80]}” should reach to "
-            f"byte {offset + length:,} and the file ends at {part.size:,}. Download or copy it again."
+            f"{shown(said['location'])}, the data file of {file.name}, is cut off: the tensor “{shown(name)}” should "
+            f"reach to byte {offset + length:,} and the file ends at {part.size:,}. Download or copy it again."
         )
     return StoredTensor(tensor.dtype, tensor.shape, offset, path=part.path)
 

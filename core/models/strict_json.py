@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from core.models.wording import shown
+
 
 class BadJsonError(Exception):
     """Not JSON that a correct program writes; its text says in a few words what is wrong."""
@@ -31,6 +33,6 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for name, _ in pairs:
             if name in seen:
-                raise BadJsonError(f"has the name “{name[:60]}” twice")
+                raise BadJsonError(f"has the name “{shown(name)}” twice")
             seen.add(name)
     return unique

@@ -20,7 +20,7 @@ MOST_MEMBERS = 1_000_000
 # Deflate makes at most 1032 bytes of one.
 MOST_INFLATED = 1032
 # Beyond this, members that claim to be very much larger than what is stored are not believed.
-LARGEST_SUSPICIOUS = 1 << 32
+LARGEST_SUSPICIOUS = 1 << 30
 SUSPICIOUS_RATIO = 200
 CHUNK = 1 << 18
 

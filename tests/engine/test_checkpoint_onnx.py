@@ -325,3 +325,11 @@ def test_helpers_write_what_they_say() -> None:
     assert varint(300) == b"\xac\x02"
     assert message((1, 150), (2, "testing")) == bytes.fromhex("08960112077465737469 6e67".replace(" ", ""))
     assert pair("a", "b") == b"\x0a\x01a\x12\x01b"
+
+
+def test_names_of_strangers_stay_in_one_line(tmp_path: Path) -> None:
+    name = "a\nb\x1b[31m" + "x" * 500
+    refusal = read_or_refuse(tmp_path / "m.onnx", model([tensor(name, (3,), 1, (9, bytes(8)))]))
+    assert refusal is not None
+    assert refusal.isprintable()
+    assert len(refusal) < 300

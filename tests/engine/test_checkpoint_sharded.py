@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -146,6 +147,19 @@ def test_names_that_lead_elsewhere_are_refused(tmp_path: Path, name: str) -> Non
     with pytest.raises(StudioError, match="should not be trusted") as caught:
         open_checkpoint(index)
     assert caught.value.message.isprintable()
+
+
+@pytest.mark.parametrize("kind", ["loop", "long name", "pipe"])
+def test_parts_that_cannot_be_read_are_named(tmp_path: Path, kind: str) -> None:
+    name = "a" * 300 if kind == "long name" else "a.safetensors"
+    if kind == "loop":
+        (tmp_path / name).symlink_to(tmp_path / name)
+    elif kind == "pipe":
+        os.mkfifo(tmp_path / name)
+    (tmp_path / INDEX).write_text(json.dumps({"weight_map": {"w": name}}))
+    refusal = read_or_refuse(tmp_path / INDEX)
+    assert refusal is not None
+    assert name[:70] in refusal
 
 
 def test_links_out_of_the_folder_are_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Tensors of every element type go through the whole analysis, with numpy's numbers; complex ones by their magnitude."""
+"""Tensors of every element type are analysed with numpy's numbers; complex ones by their magnitude."""
 
 from pathlib import Path
 
