@@ -207,7 +207,7 @@ class Assembly(QObject):
 
         layer_panel = LayerPanel()
         self._layer_table = layer_panel.table
-        self.layers = LayersController(self.state, self.background, layer_panel, self)
+        self.layers = LayersController(self.state, self.background, layer_panel, self, self.settings)
         self.window.set_dock("layers", layer_panel)
         self.actions.join("layers", self.layers)
         layer_panel.open_requested.connect(self.model.open_dialog)
@@ -388,11 +388,13 @@ class Assembly(QObject):
         self.hints.start_over()
 
     def _tell_interrupted(self) -> None:
-        count = self.settings.get(INTERRUPTED)
+        count, how = self.settings.get(INTERRUPTED), "when the studio was closed"
+        if not count and self.store is not None and self.store.found_interrupted:
+            count, how = self.store.found_interrupted, "because the program ended unexpectedly"
         if count:
             runs = "run was" if count == 1 else "runs were"
             self.problems.remark(
-                f"{count} {runs} interrupted when the studio was closed. Nothing is lost: resume from History (Ctrl+3)."
+                f"{count} {runs} interrupted {how}. Nothing is lost: resume from History (Ctrl+3)."
             )
             self.settings.set(INTERRUPTED, 0)
 

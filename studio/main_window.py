@@ -108,8 +108,8 @@ class MainWindow(QMainWindow):
         self._build_menus()
         self._build_tool_bar()
         self._rows = QToolBar("Notices")
-        self._build_rows()
         self._workspace_bar = self._build_workspace_bar()
+        self._build_rows()
         self._busy = BusyLine(self)
         self._busy.raise_()
         self._message = QLabel()
@@ -390,6 +390,7 @@ class MainWindow(QMainWindow):
         self._rows.setVisible(any(not strip.isHidden() for strip in strips))
         # The style gives tool bars margins of its own, again at every change of the sheet.
         self._rows.layout().setContentsMargins(0, 0, 0, 0)
+        self._workspace_bar.layout().setContentsMargins(4, 4, 4, 4)
 
     def _build_workspace_bar(self) -> QToolBar:
         bar = QToolBar("Workspaces")

@@ -48,7 +48,7 @@ def open_history(location: str | Path | None = None) -> "HistoryStore":
     """
     store = HistoryStore(open_database(location))
     try:
-        store.interrupt_orphans()
+        store.found_interrupted = store.interrupt_orphans()
     except BaseException:
         store.close()
         raise
@@ -60,11 +60,15 @@ class HistoryStore:
 
     All methods raise StudioError if the database cannot be read or written (full disk, read-only, damaged), and
     leave it as it was.
+
+    Attributes:
+        found_interrupted: how many runs a process that ended without a word had left running when this was opened.
     """
 
     def __init__(self, database: OpenedDatabase) -> None:
         self.place = database.place
         self.backup = database.backup
+        self.found_interrupted = 0
         self._folder = database.folder
         self._sessions = Sessions(database.engine, database.place)
 

@@ -205,6 +205,8 @@ class PlotFrame(QWidget):
         style = {"color": theme.tokens().text_muted, "font-size": f"{theme.FONT_SMALL}px"}
         self.plot.setLabel("bottom", _axis_title(self._x_axis), **style)
         self.plot.setLabel("left", self._fitting(self._y_axis), **style)
+        # pyqtgraph centres a title only when the axis gets another size.
+        self.plot.getAxis("left").resizeEvent()
 
     def _fitting(self, axis: Axis) -> str:
         """As much of the vertical axis' title as its length has room for: all, the unit or nothing."""

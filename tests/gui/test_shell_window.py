@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDragMoveEvent, QDropEvent
-from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QLineEdit, QPushButton, QToolButton, QWidget
+from PySide6.QtWidgets import (
+    QApplication,
+    QComboBox,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QToolBar,
+    QToolButton,
+    QWidget,
+)
 from pytestqt.qtbot import QtBot
 
 from core.data.spec import TaskSpec
@@ -497,3 +506,15 @@ def test_the_welcome_panel_speaks_of_the_model_that_is_open(window: MainWindow) 
     window.welcome.show_model(small_model(ModelSource("file", "/models/net.pt")))
     assert text.text().startswith("net.pt is open.")
     assert "handwritten" not in text.text()
+
+
+def test_the_bars_keep_their_width_when_the_theme_changes(
+    qtbot: QtBot, qapp: QApplication, window: MainWindow
+) -> None:
+    bar = window.findChild(QToolBar, "workspaceBar")
+    widths = set()
+    for mode in ("light", "dark", "light"):
+        theme.apply(qapp, mode)
+        qtbot.wait(1)
+        widths.add(bar.sizeHint().width())
+    assert len(widths) == 1

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QApplication, QPushButton
 from pytestqt.qtbot import QtBot
 
 from core.errors import StudioError
+from core.history.store import HistoryStore
 from studio import app as studio_app
 from studio import theme
 from studio.app import Application, StartOptions
@@ -237,6 +238,19 @@ def test_runs_interrupted_by_closing_are_told_at_the_next_start(
     finally:
         studio.window.close()
     assert Settings(profile).get(INTERRUPTED) == 0
+
+
+def test_runs_of_a_program_that_was_killed_are_told_at_the_next_start(
+    qtbot: QtBot, qapp: QApplication, profile: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What the real thing does is proved with real processes beside the history's own tests.
+    monkeypatch.setattr(HistoryStore, "interrupt_orphans", lambda self: 1)
+    studio = _started(qtbot, qapp, StartOptions(profile=str(profile)))
+    try:
+        text = studio.window.notice_bar.text
+        assert text.startswith("1 run was interrupted because the program ended unexpectedly.")
+    finally:
+        studio.window.close()
 
 
 def test_closing_twice_and_closing_at_once_do_no_harm(
