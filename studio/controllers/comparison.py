@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 MENU_TOPIC = "comparison menu"
 OPEN_TOPIC = "comparison"
 _LATEST = 8
-_MODEL_FILES = "Models (*.safetensors *.pt *.pth *.th *.bin *.ckpt *.pkl *.npz *.onnx);;All files (*)"
+_MODEL_FILES = (
+    "Models (*.safetensors *.packed *.index.json *.pt *.pth *.th *.pt2 *.bin *.ckpt *.pkl *.npy *.npz *.onnx);;"
+    "All files (*)"
+)
 
 
 class Runs(Protocol):
