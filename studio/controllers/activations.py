@@ -73,6 +73,8 @@ class ActivationsController(QObject):
             self._select()
 
         view.set_running(True)
+        if not self._measured:
+            view.notice.show_empty(f"Running examples of {task.title} through the network.")
         view.notice.show_busy()
         self._watch.start()
         self._background.ask(ACTIVATIONS_TOPIC, work, done, self._failed)

@@ -31,7 +31,7 @@ from studio.views.notice import PanelNotice
 if TYPE_CHECKING:
     from core.measurement.activations import ActivationReport
 
-_WIDTHS = (170, 72, 92, 92, 76, 72, 72, 72, 96, 72)
+_WIDTHS = (200, 72, 92, 92, 76, 72, 72, 72, 96, 72)
 _NAMED = 10
 
 
@@ -63,6 +63,7 @@ class ActivationsView(QWidget):
         self.examples.setValue(256)
         self.examples.setGroupSeparatorShown(True)
         self.examples.setSuffix(" examples")
+        self.examples.lineEdit().setTextMargins(4, 0, 0, 0)
         self.measure = QPushButton("Measure activations")
         self.measure.setObjectName("activationsMeasure")
         self.measure.setAccessibleName("Measure activations")
@@ -182,5 +183,6 @@ def row_text(row: ActivationRow) -> str:
     for units, what in ((seen.always_zero, "Always zero"), (seen.never_positive, "Never above zero")):
         if len(units) and (what == "Always zero" or len(units) != len(seen.always_zero)):
             named = ", ".join(str(unit) for unit in units[:_NAMED]) + (" …" if len(units) > _NAMED else "")
-            text += f" {what}: unit{'' if len(units) == 1 else 's'} {named}."
+            text += f" {what}: unit{'' if len(units) == 1 else 's'} {named}"
+            text += "" if named.endswith("…") else "."
     return text

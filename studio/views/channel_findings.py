@@ -52,7 +52,9 @@ def dead_text(norms: ChannelNorms, side: str) -> str:
         return f"{total}, none of them dead (all zero)."
     share = percent(len(dead) / channels, 1)
     named = ", ".join(str(channel) for channel in dead[:_NAMED]) + (" …" if len(dead) > _NAMED else "")
-    return f"{total}, {count(len(dead))} dead (all zero, {share}): {named}."
+    return f"{total}, {count(len(dead))} dead (all zero, {share}): {named}" + (
+        "" if named.endswith("…") else "."
+    )
 
 
 def similarity_text(found: Similarity) -> str:

@@ -182,4 +182,5 @@ def _spin(name: str, accessible: str, tip: str, low: int, high: int, value: int)
     spin.setRange(low, high)
     spin.setValue(value)
     spin.setKeyboardTracking(False)
+    spin.lineEdit().setTextMargins(4, 0, 0, 0)
     return spin

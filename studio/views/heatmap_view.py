@@ -41,7 +41,6 @@ class HeatmapView(QWidget):
         self._layers: tuple[Layer, ...] = ()
         self._shown: PaintedTile | None = None
         self._patterns: PatternCount | None = None
-        self._asked = False
 
         self.controls = HeatmapControls()
         self.layer_box: QComboBox = self.controls.layer_box
