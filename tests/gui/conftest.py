@@ -7,6 +7,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import gc
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -59,12 +60,25 @@ def no_threads_left() -> Iterator[None]:
     # Windows that the test closed go as a whole, parents before children; the garbage collector knows no order.
     QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
     gc.collect()
+    _set_libraries_aside()
     deadline = time.monotonic() + 5
     while (left := [t for t in threading.enumerate() if t not in before and not _pool(t)]) and (
         time.monotonic() < deadline
     ):
         time.sleep(0.01)
     assert not left, f"threads left running: {[thread.name for thread in left]}"
+
+
+_modules_set_aside = 0
+
+
+def _set_libraries_aside() -> None:
+    # What torch and its like bring with them never becomes garbage, but to look at it costs most of a second after
+    # each test.
+    global _modules_set_aside
+    if len(sys.modules) > _modules_set_aside + 100:
+        _modules_set_aside = len(sys.modules)
+        gc.freeze()
 
 
 def _pool(thread: threading.Thread) -> bool:
