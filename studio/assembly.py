@@ -207,7 +207,7 @@ class Assembly(QObject):
 
         layer_panel = LayerPanel()
         self._layer_table = layer_panel.table
-        self.layers = LayersController(self.state, self.background, layer_panel, self)
+        self.layers = LayersController(self.state, self.background, layer_panel, self, self.settings)
         self.window.set_dock("layers", layer_panel)
         self.actions.join("layers", self.layers)
         layer_panel.open_requested.connect(self.model.open_dialog)

@@ -93,6 +93,15 @@ DATABASE: Preference[str] = Preference(
     "History database",
     "The file in which runs are recorded; empty means the studio's own data folder. Takes effect at the next start.",
 )
+NEAR_ZERO: Preference[float] = Preference(
+    "layers/near-zero",
+    0.001,
+    lambda value: isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e30,
+)
+LAYER_COLUMNS: Preference[dict[str, Any]] = Preference(
+    "layers/columns", {}, lambda value: isinstance(value, dict)
+)
+LAYER_TREE: Preference[bool] = Preference("layers/tree", False, lambda value: isinstance(value, bool))
 RECENT: Preference[list[str]] = Preference("files/recent", [], _texts)
 LAST_FOLDER: Preference[str] = Preference("files/folder", "", _is_text)
 LAST_TASK_FOLDER: Preference[str] = Preference("files/task-folder", "", _is_text)
@@ -108,6 +117,9 @@ PREFERENCES: tuple[Preference[Any], ...] = (
     DEVICE,
     THREADS,
     DATABASE,
+    NEAR_ZERO,
+    LAYER_COLUMNS,
+    LAYER_TREE,
     RECENT,
     LAST_FOLDER,
     LAST_TASK_FOLDER,

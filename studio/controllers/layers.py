@@ -16,6 +16,7 @@ from core.files import write_text
 from core.models.opened import OpenedModel
 from studio.jobs.background import Background, Ticket
 from studio.problem import Problem, problem_from
+from studio.settings import LAYER_COLUMNS, LAYER_TREE, NEAR_ZERO, Settings
 from studio.state import AppState
 from studio.tables.layers import LayerTable
 from studio.views.layer_panel import LayerPanel
@@ -31,9 +32,15 @@ class LayersController(QObject):
     """Connects the state and the layer panel."""
 
     def __init__(
-        self, state: AppState, background: Background, panel: LayerPanel, parent: QObject | None = None
+        self,
+        state: AppState,
+        background: Background,
+        panel: LayerPanel,
+        parent: QObject | None = None,
+        settings: Settings | None = None,
     ) -> None:
         super().__init__(parent)
+        self._settings = settings
         self._state = state
         self._background = background
         self._panel = panel
@@ -44,6 +51,13 @@ class LayersController(QObject):
         panel.selection_changed.connect(state.set_layers)
         panel.copy_requested.connect(self.copy_table)
         panel.export_requested.connect(self.choose_csv)
+        panel.header.near_zero_wanted.connect(self.set_near_zero)
+        if settings is not None:
+            panel.header.restore(settings.get(LAYER_COLUMNS))
+            panel.tree.setChecked(settings.get(LAYER_TREE))
+            panel.model.set_near_zero(settings.get(NEAR_ZERO))
+            panel.header.layout_changed.connect(self._keep_columns)
+            panel.tree_toggled.connect(self._keep_tree)
         if state.model is not None:
             self._model_changed(state.model)
             panel.select(state.layers)
@@ -56,6 +70,26 @@ class LayersController(QObject):
     def count_first(self, visible: Callable[[], list[int]]) -> None:
         """Count the layers that another view shows (by their index) before those that nobody sees."""
         self._shown_elsewhere.append(visible)
+
+    def set_near_zero(self, limit: float) -> None:
+        """Count as near zero what is below this magnitude and not zero, from now on and in the next session."""
+        self._panel.model.set_near_zero(limit)
+        if self._settings is not None:
+            self._settings.set(NEAR_ZERO, limit)
+        if self._state.model is not None:
+            self._count_more(self._state.model)
+
+    def toggle_tree(self) -> None:
+        """Show the layers below their modules, or in a flat list."""
+        self._panel.tree.toggle()
+
+    def _keep_columns(self, layout: dict[str, object]) -> None:
+        if self._settings is not None:
+            self._settings.set(LAYER_COLUMNS, layout)
+
+    def _keep_tree(self, on: bool) -> None:
+        if self._settings is not None:
+            self._settings.set(LAYER_TREE, on)
 
     def focus_filter(self) -> None:
         """Put the cursor into the filter of the layer table."""
@@ -107,6 +141,7 @@ class LayersController(QObject):
                 self._panel.model.refresh_order()
             return
         self._panel.notice.show_busy()
+        limit = self._panel.model.near_zero
         left = set(missing)
         seen = [
             *self._panel.visible_layers(),
@@ -116,7 +151,7 @@ class LayersController(QObject):
         queue = [*visible, *(place for place in missing if place not in visible)]
 
         def work(ticket: Ticket) -> Found:
-            return _count(model, queue, ticket)
+            return _count(model, queue, limit, ticket)
 
         def done(found: Found) -> None:
             self._add(found)
@@ -137,7 +172,7 @@ class LayersController(QObject):
         self._state.problem.emit(problem)
 
 
-def _count(model: OpenedModel, queue: Sequence[int], ticket: Ticket) -> Found:
+def _count(model: OpenedModel, queue: Sequence[int], near_zero: float, ticket: Ticket) -> Found:
     """Summaries of the first layers of the queue, as many as the time of one batch allows, at least one."""
     found: Found = []
     until = time.monotonic() + BATCH_SECONDS
@@ -145,7 +180,15 @@ def _count(model: OpenedModel, queue: Sequence[int], ticket: Ticket) -> Found:
         ticket.check()
         layer = model.description.layers[place]
         try:
-            summary: LayerSummary | Problem = summarize_tensor(model, layer.weight_name, check=ticket.check)
+            summary: LayerSummary | Problem = summarize_tensor(
+                model,
+                layer.weight_name,
+                near_zero,
+                ticket.check,
+                shape=layer.shape,
+                # The one kind of layer whose input channels come first.
+                output_axis=1 if layer.kind.startswith("conv_transpose") else 0,
+            )
         except Exception as error:
             summary = problem_from(error)
         found.append((place, summary))

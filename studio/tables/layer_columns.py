@@ -3,9 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from core.analysis.statistics import Statistics
 from core.formatting import NOT_MEASURED, count, macs, percent, short_count, significant
 from core.models.description import Layer
+from studio.tables.layer_figures import LayerFigures
+from studio.tables.layer_tree import LayerGroup
+
+Row = Layer | LayerGroup
+"""What a row stands for: a layer, or a branch of the tree."""
 
 NAME, DISTRIBUTION, WEIGHTS, ZEROS = range(4)
 """The first columns, which fit a narrow panel; two of them are drawn rather than written."""
@@ -16,7 +20,7 @@ class Column:
     """One column.
 
     Attributes:
-        text: what the cell says, from the layer, its statistics (None until they are counted) and the
+        text: what the cell says, from the layer or branch, its figures (None until they are counted) and the
             weights of the whole model.
         exact: the same with full precision, for tooltips, copies and CSV files.
         number: what the column is sorted by; None for text, and for figures not known yet.
@@ -28,9 +32,9 @@ class Column:
     title: str
     explanation: str
     width: int
-    text: Callable[[Layer, Statistics | None, int], str]
-    exact: Callable[[Layer, Statistics | None, int], str]
-    number: Callable[[Layer, Statistics | None, int], float | None] | None
+    text: Callable[[Row, LayerFigures | None, int], str]
+    exact: Callable[[Row, LayerFigures | None, int], str]
+    number: Callable[[Row, LayerFigures | None, int], float | None] | None
     shown: bool = True
     from_statistics: bool = False
 
@@ -45,32 +49,46 @@ def shape_text(shape: tuple[int, ...]) -> str:
     return " × ".join(str(side) for side in shape) or "scalar"
 
 
+def _shape(row: Row) -> str:
+    return shape_text(row.shape) if isinstance(row, Layer) else ""
+
+
 def _figure(
     key: str, title: str, explanation: str, attribute: str, width: int = 72, *, whole: bool = False
 ) -> Column:
     """A column of one figure of the statistics, hidden at first."""
 
-    def value(_layer: Layer, figures: Statistics | None, _total: int) -> float | None:
+    def value(_row: Row, figures: LayerFigures | None, _total: int) -> float | None:
         return None if figures is None else getattr(figures, attribute)
 
-    def text(layer: Layer, figures: Statistics | None, total: int) -> str:
+    def text(layer: Row, figures: LayerFigures | None, total: int) -> str:
         number = value(layer, figures, total)
         if number is None:
             return NOT_MEASURED
         return count(int(number)) if whole else significant(number)
 
-    def exact(layer: Layer, figures: Statistics | None, total: int) -> str:
+    def exact(layer: Row, figures: LayerFigures | None, total: int) -> str:
         number = value(layer, figures, total)
-        return "" if number is None else repr(number)
+        if number is None:
+            return ""
+        return str(int(number)) if whole else repr(float(number))
 
     return Column(key, title, explanation, width, text, exact, value, shown=False, from_statistics=True)
 
 
-def _weights_text(layer: Layer, _figures: Statistics | None, _total: int) -> str:
-    return count(layer.weights) if layer.weights < 1_000_000 else short_count(layer.weights)
+def _parameters(row: Row, _figures: LayerFigures | None, _total: int) -> int:
+    return row.weights + row.bias_count
 
 
-def _zeros_text(_layer: Layer, figures: Statistics | None, _total: int) -> str:
+def _short(number: int) -> str:
+    return count(number) if number < 1_000_000 else short_count(number)
+
+
+def _weights_text(layer: Row, _figures: LayerFigures | None, _total: int) -> str:
+    return _short(layer.weights)
+
+
+def _zeros_text(_row: Row, figures: LayerFigures | None, _total: int) -> str:
     if figures is None:
         return NOT_MEASURED
     # A layer without a single weight left is worth telling from one that has some.
@@ -82,15 +100,15 @@ def _below_all(sparsity: float) -> str:
     return ">99.9 %" if text == "100.0 %" else text
 
 
-def _zeros_exact(_layer: Layer, figures: Statistics | None, _total: int) -> str:
+def _zeros_exact(_row: Row, figures: LayerFigures | None, _total: int) -> str:
     return "" if figures is None else repr(figures.sparsity)
 
 
-def _zeros_number(_layer: Layer, figures: Statistics | None, _total: int) -> float | None:
+def _zeros_number(_row: Row, figures: LayerFigures | None, _total: int) -> float | None:
     return None if figures is None else figures.sparsity
 
 
-def _share(layer: Layer, _figures: Statistics | None, total: int) -> float:
+def _share(layer: Row, _figures: LayerFigures | None, total: int) -> float:
     return layer.weights / total if total else 0.0
 
 
@@ -148,8 +166,8 @@ COLUMNS: tuple[Column, ...] = (
         "Shape",
         "Output channels × input channels × kernel height × kernel width (× = by)",
         132,
-        lambda layer, _f, _t: shape_text(layer.shape),
-        lambda layer, _f, _t: shape_text(layer.shape),
+        lambda layer, _f, _t: _shape(layer),
+        lambda layer, _f, _t: _shape(layer),
         None,
     ),
     Column(
@@ -171,6 +189,16 @@ COLUMNS: tuple[Column, ...] = (
         _share,
     ),
     Column(
+        "parameters",
+        "Parameters",
+        "Weights and biases of the layer",
+        84,
+        lambda layer, _f, _t: _short(_parameters(layer, None, 0)),
+        lambda layer, _f, _t: str(_parameters(layer, None, 0)),
+        _parameters,
+        shown=False,
+    ),
+    Column(
         "dtype",
         "Type",
         "Number format of the weights in the file",
@@ -186,7 +214,7 @@ COLUMNS: tuple[Column, ...] = (
     _figure(
         "near_zeros",
         "Near zero",
-        "Weights that are not zero but smaller than 0.001 in magnitude",
+        "Weights that are not zero but smaller in magnitude than a limit (right-click here to change it)",
         "near_zeros",
         whole=True,
     ),
@@ -195,6 +223,14 @@ COLUMNS: tuple[Column, ...] = (
         "Kurtosis",
         "Excess kurtosis: 0 for a normal distribution, larger with heavier tails",
         "kurtosis",
+    ),
+    _figure(
+        "dead_channels",
+        "Dead channels",
+        "Output channels of which every weight is exactly zero: they could be removed",
+        "dead_channels",
+        98,
+        whole=True,
     ),
     _figure(
         "not_finite",

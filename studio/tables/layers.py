@@ -1,6 +1,8 @@
-"""The item model of the layer table: sorts and filters through one index array, fast at thousands of rows."""
+"""The item model of the layer table: sorts and filters through one index array, fast at thousands of rows.
 
-import re
+Rows are layers, or in the tree also the modules that they belong to. All figures lie in arrays, one place per layer.
+"""
+
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,27 +10,45 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt, Signal
 
+from core.analysis.statistics import NEAR_ZERO
 from core.analysis.summary import LayerSummary
-from core.formatting import count, percent
 from core.models.description import Layer
 from studio.problem import Problem
-from studio.tables.layer_columns import COLUMNS, DISTRIBUTION, NAME, WEIGHTS, ZEROS
+from studio.tables.layer_columns import COLUMNS, DISTRIBUTION, NAME, Row
+from studio.tables.layer_figures import (
+    LayerFigures,
+    Values,
+    branch_arrays,
+    counted_column,
+    empty_arrays,
+    figures_at,
+    figures_of,
+    put,
+)
 from studio.tables.layer_filter import matching
+from studio.tables.layer_tips import branch_tip, layer_tip
+from studio.tables.layer_tree import Arranged, ModuleTree
+from studio.tables.natural import natural_key
 
 Index = QModelIndex | QPersistentModelIndex
 
 LAYER_ROLE = int(Qt.ItemDataRole.UserRole)
-"""The index of the layer in the model (int), from which its colour follows."""
+"""The index of the layer in the model (int), from which its colour follows; None for a branch."""
 SUMMARY_ROLE = LAYER_ROLE + 1
 """The layer's LayerSummary, its Problem if it could not be read, or None while it is not known."""
-
-_DIGITS = re.compile(r"\d+")
+FIGURES_ROLE = LAYER_ROLE + 2
+"""The LayerFigures of a layer or branch, or None while they are not known."""
+DEPTH_ROLE = LAYER_ROLE + 3
+"""How deep in the tree (int); 0 in the flat list."""
+FOLD_ROLE = LAYER_ROLE + 4
+"""“open” or “folded” for a branch, None for a layer."""
 
 
 class LayerTable(QAbstractTableModel):
-    """Rows are the layers that the filter lets through, in the chosen order.
+    """Rows are the layers that the filter lets through, in the chosen order; in the tree below their modules.
 
-    A change of order or filter resets the model: whoever shows it restores the selection by layer index.
+    A change of order or filter resets the model: whoever shows it restores the selection by node: a layer's index, or
+    for a branch a number from `len(layers)` on.
     """
 
     summaries_changed = Signal(object)  # list[int]: layers whose figures have come in
@@ -38,12 +58,18 @@ class LayerTable(QAbstractTableModel):
         self._layers: tuple[Layer, ...] = ()
         self._summaries: list[LayerSummary | Problem | None] = []
         self._total = 0
+        self._near_zero = NEAR_ZERO
         self._haystacks: list[str] = []
-        self._figures: dict[str, NDArray[np.float64]] = {}
-        self._text_ranks: dict[int, NDArray[np.intp]] = {}
+        self._fixed: dict[str, Values] = {}
+        self._counted: dict[str, Values] = empty_arrays(0)
+        self._missing = np.zeros(0, np.bool_)
+        self._text_ranks: dict[tuple[int, bool], NDArray[np.intp]] = {}
         self._weights = np.zeros(0, np.int64)
-        self._zeros = np.zeros(0, np.int64)  # -1 where not counted
-        self._order = np.zeros(0, np.intp)
+        self._grown: ModuleTree | None = None
+        self._in_tree = False
+        self._folded: set[int] = set()
+        self._branches: dict[str, Values] | None = None
+        self._rows = Arranged(*(np.zeros(0, np.intp) for _ in range(3)))
         self._row_of = np.zeros(0, np.intp)
         self._sort: tuple[int, Qt.SortOrder] | None = None
         self._filter = ""
@@ -51,24 +77,27 @@ class LayerTable(QAbstractTableModel):
     # -- content --------------------------------------------------------------------------------------------
 
     def set_layers(self, layers: Sequence[Layer]) -> None:
-        """Show other layers; order and filter stay, statistics are forgotten."""
+        """Show other layers; order and filter stay, statistics are forgotten, all branches are open."""
         self.beginResetModel()
         self._layers = tuple(layers)
-        self._summaries = [None] * len(self._layers)
-        self._haystacks = [f"{layer.name} {layer.kind}".lower() for layer in self._layers]
+        number = len(self._layers)
+        self._summaries = [None] * number
+        self._haystacks = [f"{layer.name} {layer.kind} {layer.dtype}".lower() for layer in self._layers]
         self._text_ranks = {}
         self._weights = np.array([layer.weights for layer in self._layers], np.int64)
         self._total = int(self._weights.sum())
-        self._zeros = np.full(len(self._layers), -1, np.int64)
-        self._figures = {
-            column.key: np.full(len(self._layers), np.nan) for column in COLUMNS if column.number is not None
-        }
+        self._missing = np.ones(number, np.bool_)
+        self._counted = empty_arrays(number)
+        self._branches = None
+        self._fixed = {}
         for column in COLUMNS:
             if column.number is not None and not column.from_statistics:
-                figures = self._figures[column.key]
-                for index, layer in enumerate(self._layers):
-                    if (number := column.number(layer, None, self._total)) is not None:
-                        figures[index] = number
+                figures = (column.number(layer, None, self._total) for layer in self._layers)
+                self._fixed[column.key] = np.array(
+                    [np.nan if one is None else one for one in figures], np.float64
+                )
+        self._grown = None
+        self._folded = set()
         self._arrange()
         self.endResetModel()
 
@@ -76,17 +105,35 @@ class LayerTable(QAbstractTableModel):
         """Add what was counted, by layer index. Rows keep their places until `refresh_order`."""
         for index, summary in found:
             self._summaries[index] = summary
-            if isinstance(summary, Problem):
-                continue
-            self._zeros[index] = summary.statistics.zeros
-            for column in COLUMNS:
-                if column.number is not None and column.from_statistics:
-                    number = column.number(self._layers[index], summary.statistics, self._total)
-                    self._figures[column.key][index] = np.nan if number is None else number
+            if isinstance(summary, LayerSummary):
+                put(self._counted, index, figures_of(summary, self._near_zero))
+                self._missing[index] = summary.statistics.near_zero != self._near_zero
+            else:
+                self._missing[index] = False
+        self._branches = None
         self.summaries_changed.emit([index for index, _ in found])
+        if self._in_tree:
+            # Branches stand above their layers, far away or near.
+            self._tell_all()
+            return
         rows = [int(self._row_of[index]) for index, _ in found if self._row_of[index] >= 0]
         if rows:
             self.dataChanged.emit(self.index(min(rows), 0), self.index(max(rows), len(COLUMNS) - 1))
+
+    @property
+    def near_zero(self) -> float:
+        """Magnitude under which a weight that is not zero counts as near zero."""
+        return self._near_zero
+
+    def set_near_zero(self, limit: float) -> None:
+        """Count near zeros with another limit: every layer is missing until it was counted again."""
+        if limit != self._near_zero:
+            self._near_zero = limit
+            self._counted["near_zeros"][:] = np.nan
+            self._branches = None
+            for index, summary in enumerate(self._summaries):
+                self._missing[index] = not isinstance(summary, Problem)
+            self._tell_all()
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -104,31 +151,91 @@ class LayerTable(QAbstractTableModel):
 
     def zeros_of(self, layers: NDArray[np.intp]) -> int | None:
         """Exact zeros of some layers together; None while one of them is not counted or could not be read."""
-        zeros = self._zeros[layers]
-        return int(zeros.sum()) if zeros.size and bool((zeros >= 0).all()) else None
+        zeros = float(self._counted["zeros"][layers].sum())
+        return int(zeros) if layers.size and np.isfinite(zeros) else None
 
     def summary(self, layer: int) -> LayerSummary | Problem | None:
         """What is known of a layer's weights."""
         return self._summaries[layer]
 
     def missing(self) -> list[int]:
-        """Layers whose weights have not been counted."""
-        return [index for index, summary in enumerate(self._summaries) if summary is None]
+        """Layers whose weights have not been counted, or not with the limit of near zeros in force."""
+        found: list[int] = np.flatnonzero(self._missing).tolist()
+        return found
 
-    # -- order and filter -----------------------------------------------------------------------------------
+    # -- order, filter and tree -----------------------------------------------------------------------------
 
-    def layer_at(self, row: int) -> int:
-        """The index of the layer in a row."""
-        return int(self._order[row])
+    @property
+    def in_tree(self) -> bool:
+        """Whether the modules are shown too."""
+        return self._in_tree
 
-    def row_of(self, layer: int) -> int | None:
-        """The row of a layer, or None while the filter hides it."""
-        row = int(self._row_of[layer])
+    def set_tree(self, on: bool) -> None:
+        """Show the modules that layers belong to, or the layers alone."""
+        if on != self._in_tree:
+            self._in_tree = on
+            self.refresh_order()
+
+    def fold(self, node: int, folded: bool) -> None:
+        """Hide or show what is below a branch."""
+        group = node - len(self._layers)
+        if group >= 0 and folded != (group in self._folded):
+            (self._folded.add if folded else self._folded.discard)(group)
+            self.refresh_order()
+
+    def fold_all(self, folded: bool) -> None:
+        """Fold or open all branches."""
+        self._folded = set(range(len(self._tree.groups))) if folded else set()
+        self.refresh_order()
+
+    def unfold_to(self, layer: int) -> None:
+        """Open the branches above a layer."""
+        if not self._in_tree:
+            return
+        above, node = [], self._tree.parents[layer]
+        while node >= 0:
+            above.append(node - len(self._layers))
+            node = self._tree.parents[node]
+        if not self._folded.isdisjoint(above):
+            self._folded.difference_update(above)
+            self.refresh_order()
+
+    @property
+    def _tree(self) -> ModuleTree:
+        # Grown when it is first looked at: most lists are never shown as one.
+        if self._grown is None:
+            self._grown = ModuleTree(self._layers)
+        return self._grown
+
+    def parent_of(self, node: int) -> int | None:
+        """The branch that a layer or branch is in, or None at the top."""
+        return None if self._tree.parents[node] < 0 else self._tree.parents[node]
+
+    def node_at(self, row: int) -> int:
+        """What a row shows."""
+        return int(self._rows.nodes[row])
+
+    def is_branch(self, node: int) -> bool:
+        """Whether a node is a branch of the tree."""
+        return node >= len(self._layers)
+
+    def layers_of(self, node: int) -> list[int]:
+        """The layers that a node stands for: itself, or all of a branch that the filter lets through."""
+        if not self.is_branch(node):
+            return [node]
+        members = self._tree.members_of(node - len(self._layers))
+        if not self._filter:
+            return members
+        return [layer for layer in members if self._row_of[layer] >= 0]
+
+    def row_of(self, node: int) -> int | None:
+        """The row of a layer or branch, or None while the filter or a folded branch hides it."""
+        row = int(self._row_of[node]) if node < self._row_of.size else -1
         return row if row >= 0 else None
 
     def shown(self) -> NDArray[np.intp]:
-        """Layer indices in the order of the rows."""
-        return self._order
+        """The layers that the filter lets through, in the order of the rows, also those in folded branches."""
+        return self._rows.layers
 
     def set_filter(self, text: str) -> None:
         """Show only layers that meet the filter (see `layer_filter`)."""
@@ -154,33 +261,74 @@ class LayerTable(QAbstractTableModel):
         self.endResetModel()
 
     def _arrange(self) -> None:
-        order = np.arange(len(self._layers))
-        if self._sort is not None:
-            column, direction = self._sort
-            keys = self._sort_keys(column)
-            if direction == Qt.SortOrder.DescendingOrder:
-                keys = -keys
+        number = len(self._layers)
+        allowed = matching(self._filter, self._haystacks, self._filterable()) if self._filter else None
+        keys = self._sort_keys()
+        if self._in_tree:
+            # While something is looked for, folded branches open by themselves.
+            folded: set[int] = set() if self._filter else self._folded
+            key = None if keys is None else keys.tolist().__getitem__
+            self._rows = self._tree.arrange(key, allowed, folded)
+        else:
             # NaN sorts last in numpy, whichever the direction.
-            order = np.argsort(keys, kind="stable")
-        if self._filter:
-            order = order[matching(self._filter, self._haystacks, self._figures)[order]]
-        self._order = order
-        self._row_of = np.full(len(self._layers), -1, np.intp)
-        self._row_of[order] = np.arange(order.size)
+            order = np.arange(number) if keys is None else np.argsort(keys, kind="stable")
+            if allowed is not None:
+                order = order[allowed[order]]
+            self._rows = Arranged(order, np.zeros(order.size, np.intp), order)
+        nodes = number + (len(self._tree.groups) if self._in_tree else 0)
+        self._row_of = np.full(nodes, -1, np.intp)
+        self._row_of[self._rows.nodes] = np.arange(self._rows.nodes.size)
 
-    def _sort_keys(self, column: int) -> NDArray[Any]:
-        if COLUMNS[column].number is not None:
-            return self._figures[COLUMNS[column].key]
-        if column not in self._text_ranks:
-            texts = [_natural(COLUMNS[column].text(layer, None, self._total)) for layer in self._layers]
+    def _sort_keys(self) -> NDArray[Any] | None:
+        """For each layer (in the tree also each branch) what it is sorted by; smaller comes first."""
+        if self._sort is None:
+            return None
+        column, direction = self._sort
+        sign = -1 if direction == Qt.SortOrder.DescendingOrder else 1
+        if COLUMNS[column].number is None:
+            return sign * self._ranks(column)
+        values = sign * self._values(COLUMNS[column].key, branches=self._in_tree)
+        # Python's sort, which the tree uses, has no place for NaN.
+        return np.where(np.isnan(values), np.inf, values) if self._in_tree else values
+
+    def _ranks(self, column: int) -> NDArray[np.intp]:
+        key = (column, self._in_tree)
+        if key not in self._text_ranks:
+            rows: list[Row] = [*self._layers, *(self._tree.groups if self._in_tree else ())]
+            texts = [natural_key(COLUMNS[column].text(row, None, self._total)) for row in rows]
             places = {text: rank for rank, text in enumerate(sorted(set(texts)))}
-            self._text_ranks[column] = np.array([places[text] for text in texts], np.intp)
-        return self._text_ranks[column]
+            self._text_ranks[key] = np.array([places[text] for text in texts], np.intp)
+        return self._text_ranks[key]
+
+    def _values(self, key: str, *, branches: bool) -> Values:
+        """A column's figures, of the layers or also of the branches."""
+        own = self._fixed[key] if key in self._fixed else counted_column(self._counted, key)
+        if not branches or not self._tree.starts.size:
+            return own
+        if key in self._fixed:
+            below = np.add.reduceat(own[self._tree.members], self._tree.starts)
+        else:
+            below = counted_column(self._branch_figures(), key)
+        return np.concatenate([own, below])
+
+    def _filterable(self) -> dict[str, Values]:
+        keys = [column.key for column in COLUMNS if column.number is not None]
+        return {key: self._values(key, branches=False) for key in keys}
+
+    def _branch_figures(self) -> dict[str, Values]:
+        if self._branches is None:
+            self._branches = branch_arrays(self._counted, self._tree.members, self._tree.starts)
+        return self._branches
+
+    def _tell_all(self) -> None:
+        if self._rows.nodes.size:
+            last = int(self._rows.nodes.size) - 1
+            self.dataChanged.emit(self.index(0, 0), self.index(last, len(COLUMNS) - 1))
 
     # -- Qt -------------------------------------------------------------------------------------------------
 
     def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
-        return 0 if parent.isValid() else int(self._order.size)
+        return 0 if parent.isValid() else int(self._rows.nodes.size)
 
     def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
         return 0 if parent.isValid() else len(COLUMNS)
@@ -194,7 +342,8 @@ class LayerTable(QAbstractTableModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return column.title
         if role == Qt.ItemDataRole.ToolTipRole:
-            return f"{column.explanation}. Click to sort, right-click to choose columns."
+            limit = f" The limit is {self._near_zero:g}." if column.key == "near_zeros" else ""
+            return f"{column.explanation}.{limit} Click to sort, right-click to choose columns."
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return _alignment(section)
         return None
@@ -202,56 +351,54 @@ class LayerTable(QAbstractTableModel):
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         if not index.isValid():
             return None
-        place, section = int(self._order[index.row()]), index.column()
+        node, section = int(self._rows.nodes[index.row()]), index.column()
+        branch = node >= len(self._layers)
+        match role:
+            case Qt.ItemDataRole.DisplayRole:
+                if section == NAME and self._in_tree:
+                    return self._part(node)
+                return COLUMNS[section].text(self._row(node), self.figures(node), self._total)
+            case Qt.ItemDataRole.ToolTipRole:
+                return self.tooltip(node, section)
+            case Qt.ItemDataRole.TextAlignmentRole:
+                return _alignment(section)
+            case Qt.ItemDataRole.AccessibleTextRole:
+                return f"{COLUMNS[section].title}: {self.tooltip(node, section)}"
         if role == LAYER_ROLE:
-            return place
+            return None if branch else node
         if role == SUMMARY_ROLE:
-            return self._summaries[place]
-        if role == Qt.ItemDataRole.DisplayRole:
-            return COLUMNS[section].text(self._layers[place], self._statistics(place), self._total)
-        if role == Qt.ItemDataRole.ToolTipRole:
-            return self.tooltip(place, section)
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return _alignment(section)
-        if role == Qt.ItemDataRole.AccessibleTextRole:
-            return f"{COLUMNS[section].title}: {self.tooltip(place, section)}"
+            return None if branch else self._summaries[node]
+        if role == FIGURES_ROLE:
+            return self.figures(node)
+        if role == DEPTH_ROLE:
+            return int(self._rows.depths[index.row()])
+        if role == FOLD_ROLE and branch:
+            return "folded" if node - len(self._layers) in self._folded and not self._filter else "open"
         return None
 
-    def _statistics(self, place: int) -> Any:
-        summary = self._summaries[place]
-        return summary.statistics if isinstance(summary, LayerSummary) else None
+    def figures(self, node: int) -> LayerFigures | None:
+        """What was counted of a layer or branch; None while not all of it is known."""
+        number = len(self._layers)
+        if node >= number:
+            return figures_at(self._branch_figures(), node - number)
+        return figures_at(self._counted, node)
 
-    def tooltip(self, place: int, section: int) -> str:
-        """What the cell of a layer says when the pointer rests on it."""
-        layer, summary = self._layers[place], self._summaries[place]
-        column = COLUMNS[section]
-        if section == NAME:
-            bias = f", and {count(layer.bias_count)} biases" if layer.bias_count else ""
-            return f"{layer.name}\n{layer.kind}, {count(layer.weights)} weights{bias}"
-        if section == WEIGHTS:
-            share = percent(layer.weights / max(1, self._total))
-            return f"{count(layer.weights)} weights, {share} of all prunable weights"
-        if not column.from_statistics:
-            exact = column.exact(layer, None, self._total)
-            return f"{column.explanation}: {exact}" if exact else column.explanation
-        if isinstance(summary, Problem):
-            return summary.message
-        if summary is None:
-            return "The weights are still being counted."
-        figures = summary.statistics
-        if section == ZEROS:
-            zeros = f"{count(figures.zeros)} of {count(figures.count)} weights are exactly zero"
-            return f"{zeros} ({percent(figures.sparsity, 4)})"
-        if section == DISTRIBUTION:
-            if figures.minimum is None or figures.maximum is None:
-                return "No weight is a finite number."
-            rest = f"\n{count(figures.not_finite)} are NaN or infinite" if figures.not_finite else ""
-            zeros = f"\n{count(figures.zeros)} exact zeros are not drawn" if figures.zeros else ""
-            return (
-                f"from {figures.minimum:.6g} to {figures.maximum:.6g}\nmean {figures.mean or 0:.6g}, "
-                f"standard deviation {figures.std or 0:.6g}{zeros}{rest}"
-            )
-        return f"{column.explanation}: {column.exact(layer, figures, self._total) or 'not defined here'}"
+    def tooltip(self, node: int, section: int) -> str:
+        """What the cell of a layer or branch says when the pointer rests on it."""
+        row, figures = self._row(node), self.figures(node)
+        if isinstance(row, Layer):
+            return layer_tip(row, self._summaries[node], figures, section, self._total)
+        return branch_tip(row, figures, section, self._total)
+
+    def _row(self, node: int) -> Row:
+        number = len(self._layers)
+        return self._tree.groups[node - number] if node >= number else self._layers[node]
+
+    def _part(self, node: int) -> str:
+        number = len(self._layers)
+        return (
+            self._tree.parts[node - number] if node >= number else self._layers[node].name.rpartition(".")[2]
+        )
 
     # -- export ---------------------------------------------------------------------------------------------
 
@@ -260,7 +407,7 @@ class LayerTable(QAbstractTableModel):
         columns = [column for place, column in enumerate(COLUMNS) if place != DISTRIBUTION]
         rows = [[column.title for column in columns]]
         for place in layers:
-            layer, figures = self._layers[place], self._statistics(place)
+            layer, figures = self._layers[place], self.figures(place)
             rows.append([column.exact(layer, figures, self._total) for column in columns])
         return rows
 
@@ -268,12 +415,3 @@ class LayerTable(QAbstractTableModel):
 def _alignment(section: int) -> Qt.AlignmentFlag:
     side = Qt.AlignmentFlag.AlignRight if COLUMNS[section].numeric else Qt.AlignmentFlag.AlignLeft
     return side | Qt.AlignmentFlag.AlignVCenter
-
-
-def _natural(text: str) -> str:
-    """A key under which layer2 comes before layer10."""
-    return _DIGITS.sub(_padded, text.lower())
-
-
-def _padded(match: "re.Match[str]") -> str:
-    return match.group().zfill(9)

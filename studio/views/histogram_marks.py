@@ -65,7 +65,7 @@ class PercentileLines:
                         position=_TOP - line_height * place,
                         anchors=[(0, 0.5), (1, 0.5)],
                         color=tokens.text,
-                        fill=faint(tokens.panel, 215),
+                        fill=faint(tokens.panel, 240),
                     )
                     label.setFont(small_font())
                 line.setZValue(8)

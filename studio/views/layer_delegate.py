@@ -2,7 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, QRect, QRectF, Qt
+from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, QPointF, QRect, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPixmap
 from PySide6.QtWidgets import QApplication, QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
@@ -10,11 +10,15 @@ from core.analysis.summary import LayerSummary
 from studio import theme
 from studio.problem import Problem
 from studio.tables.layer_columns import DISTRIBUTION, NAME, ZEROS
-from studio.tables.layers import LAYER_ROLE, SUMMARY_ROLE
+from studio.tables.layer_figures import LayerFigures
+from studio.tables.layers import DEPTH_ROLE, FIGURES_ROLE, FOLD_ROLE, LAYER_ROLE, SUMMARY_ROLE
 
 Index = QModelIndex | QPersistentModelIndex
 
 _REMEMBERED = 2_000
+INDENT = 14
+ARROW = 14
+"""Pixels by which each level of the tree is set in, and that the arrow of a branch takes."""
 
 
 class LayerDelegate(QStyledItemDelegate):
@@ -40,24 +44,45 @@ class LayerDelegate(QStyledItemDelegate):
         area = option.rect.adjusted(6, 3, -6, -3)
         summary = index.data(SUMMARY_ROLE)
         if column == NAME:
-            self._paint_name(painter, option, area, text, index.data(LAYER_ROLE))
+            self._paint_name(painter, option, area, text, index)
         elif isinstance(summary, Problem):
             self._paint_text(painter, option, area, "not read" if column == DISTRIBUTION else "–", muted=True)
         elif column == ZEROS:
-            self._paint_zeros(painter, option, area, text, summary)
+            self._paint_zeros(painter, option, area, text, index.data(FIGURES_ROLE))
         elif summary is not None:
             self._paint_thumbnail(painter, area, summary, index.data(LAYER_ROLE))
 
     def _paint_name(
-        self, painter: QPainter, option: QStyleOptionViewItem, area: QRect, text: str, layer: int
+        self, painter: QPainter, option: QStyleOptionViewItem, area: QRect, text: str, index: Index
     ) -> None:
-        mark = QRect(area.left() - 3, area.top() + 2, 3, area.height() - 4)
-        painter.fillRect(mark, QColor(theme.tokens().series_color(layer)))
-        place = area.adjusted(4, 0, 4, 0)
+        left = area.left() + INDENT * index.data(DEPTH_ROLE)
+        fold = index.data(FOLD_ROLE)
+        if fold is None:
+            mark = QRect(left - 3, area.top() + 2, 3, area.height() - 4)
+            painter.fillRect(mark, QColor(theme.tokens().series_color(index.data(LAYER_ROLE))))
+            left += 4
+        else:
+            self._paint_arrow(painter, QRect(left - 4, area.top(), ARROW, area.height()), fold == "open")
+            left += ARROW - 2
+        place = QRect(left, area.top(), area.right() + 4 - left, area.height())
         # The end of a path tells more layers apart than its beginning does.
         mode = Qt.TextElideMode.ElideLeft if "." in text else Qt.TextElideMode.ElideMiddle
         elided = option.fontMetrics.elidedText(text, mode, place.width())
         self._paint_text(painter, option, place, elided, side=Qt.AlignmentFlag.AlignLeft)
+
+    def _paint_arrow(self, painter: QPainter, area: QRect, opened: bool) -> None:
+        x, y = area.center().x(), area.center().y()
+        corners = (
+            [QPointF(x - 4, y - 2), QPointF(x + 4, y - 2), QPointF(x, y + 3)]
+            if opened
+            else [QPointF(x - 2, y - 4), QPointF(x - 2, y + 4), QPointF(x + 3, y)]
+        )
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(theme.tokens().text_muted))
+        painter.drawPolygon(corners)
+        painter.restore()
 
     def _paint_zeros(
         self,
@@ -65,15 +90,15 @@ class LayerDelegate(QStyledItemDelegate):
         option: QStyleOptionViewItem,
         area: QRect,
         text: str,
-        summary: LayerSummary | None,
+        figures: LayerFigures | None,
     ) -> None:
-        self._paint_text(painter, option, area.adjusted(0, -2, 0, -2), text, muted=summary is None)
-        if summary is None:
+        self._paint_text(painter, option, area.adjusted(0, -2, 0, -2), text, muted=figures is None)
+        if figures is None:
             return
         colors = theme.tokens()
         track = QRectF(area.left(), area.bottom() - 2, area.width(), 3)
         painter.fillRect(track, QColor(colors.line))
-        track.setWidth(track.width() * summary.statistics.sparsity)
+        track.setWidth(track.width() * figures.sparsity)
         painter.fillRect(track, QColor(colors.accent))
 
     def _paint_text(

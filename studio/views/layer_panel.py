@@ -17,10 +17,11 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QAction, QKeyEvent, QKeySequence, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
-    QHeaderView,
+    QHBoxLayout,
     QLineEdit,
     QMenu,
     QTableView,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -28,13 +29,15 @@ from PySide6.QtWidgets import (
 from core.analysis.summary import LayerSummary
 from core.formatting import count, percent
 from core.models.description import Layer
-from studio import theme
+from studio import icons, theme
 from studio.problem import Problem
 from studio.tables.layer_columns import COLUMNS, NAME
-from studio.tables.layer_filter import HELP
+from studio.tables.layer_filter import EXAMPLES, HELP
 from studio.tables.layers import LayerTable
 from studio.views.elided import ElidedLabel
 from studio.views.layer_delegate import LayerDelegate
+from studio.views.layer_folding import LayerFolding
+from studio.views.layer_header import LayerHeader, fixed_rows
 from studio.views.notice import PanelNotice
 
 ROW_HEIGHT = 28
@@ -52,6 +55,7 @@ class LayerPanel(QWidget):
     copy_requested = Signal()
     export_requested = Signal()
     open_requested = Signal()  # the empty panel's button
+    tree_toggled = Signal(bool)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -59,6 +63,7 @@ class LayerPanel(QWidget):
         self.setAccessibleName("Layers of the model")
         self._restoring = False
         self._selected: tuple[int, ...] = ()
+        self._nodes: tuple[int, ...] = ()
         self._places: dict[str, int] = {}
 
         self.model = LayerTable(self)
@@ -70,9 +75,26 @@ class LayerPanel(QWidget):
         self.filter.setClearButtonEnabled(True)
         self.filter.textChanged.connect(self._filter_typed)
         self.filter.installEventFilter(self)
+        examples = self.filter.addAction(
+            icons.icon("help", "text_muted"), QLineEdit.ActionPosition.TrailingPosition
+        )
+        icons.bind(examples, "help", "text_muted")
+        examples.setToolTip("What can be typed here")
+        examples.triggered.connect(self.show_examples)
+        self.tree = QToolButton()
+        self.tree.setObjectName("layerTree")
+        self.tree.setText("Tree")
+        self.tree.setCheckable(True)
+        self.tree.setAccessibleName("Show layers as a tree of modules")
+        self.tree.setToolTip(
+            "Show layers below the modules that they belong to, with sums; the left and right keys fold and open"
+        )
+        self.tree.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.tree.toggled.connect(self._tree_toggled)
         self.table = _table(self.model)
+        self.header = LayerHeader(self.table, self.model)
+        self.folding = LayerFolding(self.table, self.model)
         self.table.selectionModel().selectionChanged.connect(self._selection_touched)
-        self.table.horizontalHeader().customContextMenuRequested.connect(self._show_columns_menu)
         self.table.customContextMenuRequested.connect(self._show_menu)
         self.table.viewport().installEventFilter(self)
         self.totals = ElidedLabel()
@@ -85,9 +107,11 @@ class LayerPanel(QWidget):
         inside = QVBoxLayout(content)
         inside.setContentsMargins(0, 0, 0, 0)
         inside.setSpacing(0)
-        top = QVBoxLayout()
+        top = QHBoxLayout()
         top.setContentsMargins(theme.SPACE, theme.SPACE // 2, theme.SPACE, theme.SPACE)
-        top.addWidget(self.filter)
+        top.setSpacing(theme.SPACE // 2)
+        top.addWidget(self.filter, 1)
+        top.addWidget(self.tree)
         inside.addLayout(top)
         inside.addWidget(self.table, 1)
         inside.addWidget(self.totals)
@@ -115,13 +139,13 @@ class LayerPanel(QWidget):
 
     def show_nothing(self) -> None:
         """No model is open."""
-        self._selected, self._places = (), {}
+        self._selected, self._nodes, self._places = (), (), {}
         self.model.set_layers(())
         self.notice.show_empty("The layers of the open model will be listed here.", "Open a model…")
 
     def show_layers(self, layers: Sequence[Layer]) -> None:
         """List the layers of another model; the filter is cleared, nothing is selected."""
-        self._selected = ()
+        self._selected = self._nodes = ()
         self._places = {layer.name: place for place, layer in enumerate(layers)}
         self.filter.clear()
         self.model.set_layers(layers)
@@ -143,7 +167,9 @@ class LayerPanel(QWidget):
         """Select layers by name, without telling; names that the model lacks are ignored."""
         places = tuple(sorted(self._places[name] for name in names if name in self._places))
         if places != self._selected:
-            self._selected = places
+            self._selected = self._nodes = places
+            if places:
+                self.model.unfold_to(places[0])
             self._restore_selection()
             self._tell_totals()
 
@@ -167,7 +193,8 @@ class LayerPanel(QWidget):
         last = self.table.rowAt(self.table.viewport().height() - 1)
         if last < 0:
             last = self.model.rowCount() - 1
-        return [self.model.layer_at(row) for row in range(first, last + 1)]
+        nodes = [self.model.node_at(row) for row in range(first, last + 1)]
+        return [node for node in nodes if not self.model.is_branch(node)]
 
     def focus_filter(self) -> None:
         """Put the cursor into the filter."""
@@ -184,9 +211,11 @@ class LayerPanel(QWidget):
         if self._restoring:
             return
         # By ranges, because a list of 10,000 rows' indices takes long to build.
-        places: list[int] = []
+        nodes: list[int] = []
         for span in self.table.selectionModel().selection():
-            places.extend(self.model.shown()[span.top() : span.bottom() + 1].tolist())
+            nodes.extend(self.model.node_at(row) for row in range(span.top(), span.bottom() + 1))
+        self._nodes = tuple(nodes)
+        places = [place for node in nodes for place in self.model.layers_of(node)]
         selected = tuple(sorted(set(places)))
         if selected != self._selected:
             self._selected = selected
@@ -198,6 +227,33 @@ class LayerPanel(QWidget):
 
     def _ask_override(self) -> None:
         self.override_requested.emit(self.selected)
+
+    def _tree_toggled(self, on: bool) -> None:
+        # A branch that was selected stands for its layers from now on.
+        self._nodes = self._selected
+        self.model.set_tree(on)
+        self.tree_toggled.emit(on)
+
+    def _fold_everything(self) -> None:
+        self.model.fold_all(True)
+
+    def _open_everything(self) -> None:
+        self.model.fold_all(False)
+
+    def show_examples(self) -> None:
+        """Offer what can be typed into the filter."""
+        menu = QMenu(self)
+        menu.setObjectName("filterExamples")
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        for text, meaning in EXAMPLES:
+            action = menu.addAction(f"{text}\t{meaning}")
+            action.setData(text)
+        menu.triggered.connect(self._example_chosen)
+        menu.popup(self.filter.mapToGlobal(QPoint(0, self.filter.height())))
+
+    def _example_chosen(self, action: QAction) -> None:
+        self.filter.setText(str(action.data()))
+        self.filter.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def _select_all(self) -> None:
         self.table.selectAll()
@@ -221,6 +277,8 @@ class LayerPanel(QWidget):
         self._override = self._action(
             "Own sparsity…", "Give the selected layers a sparsity of their own", self._ask_override
         )
+        self._fold_all = self._action("Fold all", "Show the outermost modules only", self._fold_everything)
+        self._open_all = self._action("Open all", "Show every layer of every module", self._open_everything)
         self._copy.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
         self.table.addAction(self._copy)
 
@@ -246,32 +304,16 @@ class LayerPanel(QWidget):
         menu.addActions([self._copy, self._all, self._export])
         menu.addSeparator()
         menu.addActions([self._exclude, self._override])
+        menu.addSeparator()
+        if self.model.in_tree:
+            menu.addActions([self._fold_all, self._open_all])
+        menu.addMenu(self.header.menu(menu))
         menu.popup(self.table.viewport().mapToGlobal(position))
-
-    def _show_columns_menu(self, position: QPoint) -> None:
-        header = self.table.horizontalHeader()
-        menu = QMenu(self)
-        menu.setObjectName("columnsMenu")
-        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        menu.setToolTipsVisible(True)
-        for place, column in enumerate(COLUMNS):
-            if place == NAME:
-                continue
-            action = menu.addAction(column.title)
-            action.setToolTip(column.explanation)
-            action.setCheckable(True)
-            action.setChecked(not header.isSectionHidden(place))
-            action.setData(place)
-        menu.triggered.connect(self._toggle_column)
-        menu.popup(header.mapToGlobal(position))
-
-    def _toggle_column(self, action: QAction) -> None:
-        self.table.setColumnHidden(int(action.data()), not action.isChecked())
 
     def _restore_selection(self) -> None:
         """Select the rows of the selected layers again after rows have moved."""
         selection = QItemSelection()
-        rows = [row for place in self._selected if (row := self.model.row_of(place)) is not None]
+        rows = [row for node in self._nodes if (row := self.model.row_of(node)) is not None]
         for first, last in _runs(sorted(rows)):
             selection.select(self.model.index(first, 0), self.model.index(last, len(COLUMNS) - 1))
         flags = QItemSelectionModel.SelectionFlag
@@ -354,23 +396,7 @@ def _table(model: LayerTable) -> QTableView:
     table.setCornerButtonEnabled(False)
     table.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
     table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
-    rows = table.verticalHeader()
-    rows.hide()
-    # Fixed sizes: a header that measures its contents takes a second at 10,000 rows.
-    rows.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-    rows.setDefaultSectionSize(ROW_HEIGHT)
-    header = table.horizontalHeader()
-    header.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
-    header.setSectionsMovable(True)
-    header.setHighlightSections(False)
-    # A selection model of its own that stays empty: with the table's, each paint of the header asks for
-    # every row # whether it is selected, which takes 70 ms when 10,000 are.
-    header.setSelectionModel(QItemSelectionModel(model, header))
-    header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
-    header.setSortIndicatorClearable(True)
-    for place, column in enumerate(COLUMNS):
-        table.setColumnWidth(place, column.width)
-        table.setColumnHidden(place, not column.shown)
+    fixed_rows(table, ROW_HEIGHT)
     table.setSortingEnabled(True)
     return table
 

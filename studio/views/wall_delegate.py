@@ -7,7 +7,7 @@ from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPen, QPixmap
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from core.analysis.summary import LayerSummary
-from core.formatting import percent, short_count, significant
+from core.formatting import count, percent, short_count, significant
 from studio import theme
 from studio.problem import Problem
 from studio.tables.layer_wall import densities
@@ -80,7 +80,7 @@ class WallDelegate(QStyledItemDelegate):
         painter.drawText(
             below,
             int(Qt.AlignmentFlag.AlignVCenter),
-            f"{short_count(figures.count)} weights · {percent(figures.sparsity, 1)} zeros",
+            f"{_weights(figures.count)} weights · {percent(figures.sparsity, 1)} zeros",
         )
         if figures.not_finite:
             painter.setPen(QColor(tokens.bad))
@@ -155,6 +155,10 @@ class WallDelegate(QStyledItemDelegate):
 
     def _forget(self, _tokens: object) -> None:
         self._pictures.clear()
+
+
+def _weights(number: int) -> str:
+    return count(number) if number < 1_000_000 else short_count(number)
 
 
 def _small(font: QFont) -> QFont:

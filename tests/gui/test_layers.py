@@ -335,7 +335,7 @@ def test_statistics_that_arrive_late_do_not_move_rows_until_all_are_there(qtbot:
     table.set_summaries([(n, summarize(model.tensor(f"{name}.weight"))) for n, name in enumerate("abc")])
     assert not resets
     table.refresh_order()
-    assert [table.layer_at(row) for row in range(3)] == [2, 0, 1]
+    assert [table.node_at(row) for row in range(3)] == [2, 0, 1]
 
 
 def test_help_of_the_filter_names_bounds(panel: LayerPanel) -> None:
