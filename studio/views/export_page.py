@@ -125,6 +125,7 @@ class ExportPage(QWidget):
         across.addWidget(body, 100)
         across.addStretch(1)
         area = QScrollArea()
+        area.setAccessibleName("What the model weighs, and saving it")
         area.setWidgetResizable(True)
         area.setFrameShape(QFrame.Shape.NoFrame)
         area.setWidget(holder)
