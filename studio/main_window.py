@@ -1,7 +1,6 @@
 """The window: docks, menus, tool bars, status bar and their places; nothing else. What they do is the controllers'."""
 
 from collections.abc import Mapping
-from itertools import pairwise
 from pathlib import Path
 
 from PySide6.QtCore import QByteArray, QSize, Qt, QTimer, Signal
@@ -123,7 +122,6 @@ class MainWindow(QMainWindow):
     def set_dock(self, name: str, panel: QWidget) -> None:
         """Put a panel into the dock "layers", "recipe" or "jobs"."""
         self._fill(self._docks[name], panel)
-        self._order_focus()
 
     def dock(self, name: str) -> QDockWidget:
         """The dock of that name."""
@@ -139,7 +137,6 @@ class MainWindow(QMainWindow):
         page.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.pages.insertWidget(index, page)
         self.pages.setCurrentIndex(current)
-        self._order_focus()
 
     def show_page(self, name: str) -> None:
         """Show that page in the middle."""
@@ -157,19 +154,6 @@ class MainWindow(QMainWindow):
                 ):
                     widget.setFocus()
                     return
-
-    def _order_focus(self) -> None:
-        """Let Tab follow the eye: bars, then from left to right and down, in whatever order panels were put in."""
-        places = (self._docks["layers"], self.pages, self._docks["recipe"], self._docks["jobs"])
-        groups: list[list[QWidget]] = [[] for _ in range(len(places) + 1)]
-        widget = self.nextInFocusChain()
-        while widget is not self:
-            if widget.focusPolicy() & Qt.FocusPolicy.TabFocus and widget.focusProxy() is None:
-                inside = (n for n, place in enumerate(places, 1) if place.isAncestorOf(widget))
-                groups[next(inside, 0)].append(widget)
-            widget = widget.nextInFocusChain()
-        for before, after in pairwise(widget for group in groups for widget in group):
-            QWidget.setTabOrder(before, after)
 
     # -- layout ------------------------------------------------------------------------------------------------
 

@@ -518,16 +518,3 @@ def test_the_bars_keep_their_width_when_the_theme_changes(
         qtbot.wait(1)
         widths.add(bar.sizeHint().width())
     assert len(widths) == 1
-
-
-def test_tab_follows_the_eye_whatever_was_put_in_first(window: MainWindow) -> None:
-    fields = {name: QLineEdit() for name in ("recipe", "jobs", "layers", "inspector")}
-    for name, field in fields.items():
-        window.set_page(name, field) if name == "inspector" else window.set_dock(name, field)
-    passed: list[QWidget] = []
-    widget = window.nextInFocusChain()
-    while widget is not window:
-        if widget in fields.values():
-            passed.append(widget)
-        widget = widget.nextInFocusChain()
-    assert passed == [fields[name] for name in ("layers", "inspector", "recipe", "jobs")]
