@@ -181,6 +181,8 @@ ACTIONS: tuple[ActionSpec, ...] = (
       "inspect.show_histogram", "View", 2, "Ctrl+Shift+1", "inspect"),
     A("show-heatmap", "Heat&map", "Show the sparsity heatmap of the selected layer.",
       "inspect.show_heatmap", "View", 2, "Ctrl+Shift+2"),
+    A("layer-tree", "Layers as a &tree", "Show the layers below their modules, with sums, or in a flat list.",
+      "layers.toggle_tree", "View", 2, "Ctrl+Shift+T"),
     A("show-all-layers", "&All layers", "Show the histograms of all layers side by side.",
       "inspect.show_all_layers", "View", 2, "Ctrl+Shift+A"),
     A("show-channels", "Cha&nnels", "Show norms, similarity and singular values of the selected layer's channels.",

@@ -81,7 +81,7 @@ def _parameters(row: Row, _figures: LayerFigures | None, _total: int) -> int:
 
 
 def _short(number: int) -> str:
-    return count(number) if number < 1_000_000 else short_count(number)
+    return count(number) if number < 100_000 else short_count(number)
 
 
 def _weights_text(layer: Row, _figures: LayerFigures | None, _total: int) -> str:

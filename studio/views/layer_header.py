@@ -25,7 +25,7 @@ class LayerHeader(QObject):
         super().__init__(table)
         self._table = table
         self._model = model
-        self._header = header = table.horizontalHeader()
+        header = table.horizontalHeader()
         self._restoring = False
         header.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         header.setSectionsMovable(True)
@@ -43,6 +43,11 @@ class LayerHeader(QObject):
         self.reset()
         header.sectionMoved.connect(self._touched)
         header.sectionResized.connect(self._touched)
+
+    @property
+    def _header(self) -> QHeaderView:
+        # Asked for each time: PySide was seen to take a kept wrapper for deleted once the table is in its window.
+        return self._table.horizontalHeader()
 
     @property
     def layout(self) -> dict[str, Any]:

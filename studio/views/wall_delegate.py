@@ -158,7 +158,7 @@ class WallDelegate(QStyledItemDelegate):
 
 
 def _weights(number: int) -> str:
-    return count(number) if number < 1_000_000 else short_count(number)
+    return count(number) if number < 100_000 else short_count(number)
 
 
 def _small(font: QFont) -> QFont:
