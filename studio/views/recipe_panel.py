@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal
 from PySide6.QtGui import QAction, QFocusEvent
@@ -78,7 +77,6 @@ class RecipePanel(QWidget):
         self.setObjectName("recipePanel")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self._shown = RecipeShown()
-        self._ordered: list[QWidget] = []
         upper = QWidget()
         column = QVBoxLayout(upper)
         column.setContentsMargins(0, theme.SPACE, 0, 0)
@@ -104,7 +102,6 @@ class RecipePanel(QWidget):
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if event.type() in (QEvent.Type.Resize, QEvent.Type.LayoutRequest):
             self._scroll_one()
-            self._order_focus()
         return super().eventFilter(watched, event)
 
     def _scroll_one(self) -> None:
@@ -118,20 +115,6 @@ class RecipePanel(QWidget):
         least = whole if low else _LEAST_FORM
         if least != self._form_scroll.minimumHeight():
             self._form_scroll.setMinimumHeight(least)
-
-    def _order_focus(self) -> None:
-        """Let Tab go from the steps through the form to Run: Qt puts fields that were made later behind everything."""
-        fields = [
-            widget
-            for widget in self._form.findChildren(QWidget)
-            if widget.focusPolicy() & Qt.FocusPolicy.TabFocus
-            and widget.focusProxy() is None
-            and widget.window() is self.window()  # the lists of combo boxes are windows of their own
-        ]
-        if fields != self._ordered:
-            self._ordered = fields
-            for before, after in pairwise((self._remove, *fields, self._seed, self._run)):
-                QWidget.setTabOrder(before, after)
 
     def minimumSizeHint(self) -> QSize:
         return QSize(280, super().minimumSizeHint().height())

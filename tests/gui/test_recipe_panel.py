@@ -1,7 +1,5 @@
 """The recipe panel with its controller, by real clicks and keys."""
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, Qt
@@ -555,18 +553,3 @@ def test_the_whole_form_can_be_reached_where_the_panel_is_low(ready):
     ready.panel.resize(300, 760)
     QApplication.processEvents()
     assert not outer.verticalScrollBar().isVisible()
-
-
-def test_tab_goes_from_the_steps_through_the_form_to_run(ready):
-    ready.settle()
-    QApplication.processEvents()
-    widget = ready.find(QToolButton, "removeStepButton")
-    passed = []
-    while (widget := widget.nextInFocusChain()).objectName() != "runButton" and len(passed) < 200:
-        if widget.isVisible() and widget.focusPolicy() & Qt.FocusPolicy.TabFocus and not widget.focusProxy():
-            passed.append(widget)
-    names = [widget.objectName() for widget in passed]
-    assert names[0] == "choice_criterion"
-    assert names[-2:] == ["advancedFold", "seedBox"]
-    heights = [widget.mapTo(ready.panel, QPoint(0, 0)).y() for widget in passed[:-1]]
-    assert all(after >= before - 8 for before, after in pairwise(heights))
