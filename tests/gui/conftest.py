@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from PySide6.QtCore import QCoreApplication, QEvent, QMessageLogContext, QtMsgType, qInstallMessageHandler
@@ -20,6 +21,10 @@ from pytestqt.qtbot import QtBot
 from studio.jobs.background import Background
 from studio.jobs.mailbox import Mailbox
 from studio.state import AppState
+
+if TYPE_CHECKING:
+    from studio.controllers.inspect import InspectController
+    from studio.views.inspector import Inspector
 
 # Complaints of the screenless platform about itself.
 PLATFORM_NOISE = (
@@ -115,3 +120,26 @@ def background(mailbox: Mailbox) -> Iterator[Background]:
     workers = Background(mailbox)
     yield workers
     workers.close()
+
+
+@pytest.fixture
+def inspector(request: pytest.FixtureRequest, qtbot: QtBot) -> "Iterator[Inspector]":
+    """A shown inspector with its plots, of the size that the test's module names in INSPECTOR_SIZE."""
+    from studio import theme
+    from studio.views.inspector import Inspector
+
+    shown = Inspector()
+    qtbot.addWidget(shown)
+    shown.resize(*getattr(request.module, "INSPECTOR_SIZE", (820, 640)))
+    shown.show()
+    shown.build_plots()
+    yield shown
+    theme.use(theme.LIGHT)
+
+
+@pytest.fixture
+def controller(state: AppState, background: Background, inspector: "Inspector") -> "InspectController":
+    """The inspector's controller."""
+    from studio.controllers.inspect import InspectController
+
+    return InspectController(state, background, inspector)

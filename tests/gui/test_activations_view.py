@@ -1,7 +1,6 @@
 """The Activations tab: what it needs, what it measures on the sample, its progress and its giving up."""
 
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -22,33 +21,14 @@ from studio.state import AppState
 from studio.views.activations_view import ActivationsView
 from studio.views.inspector import Inspector
 
+from .settling import settle
 from .small_models import small_model
 
 CLICK = Qt.MouseButton.LeftButton
 PLAIN = Qt.KeyboardModifier.NoModifier
 
 
-@pytest.fixture
-def inspector(qtbot: QtBot) -> Iterator[Inspector]:
-    shown = Inspector()
-    qtbot.addWidget(shown)
-    shown.resize(900, 640)
-    shown.show()
-    shown.build_plots()
-    yield shown
-    theme.use(theme.LIGHT)
-
-
-@pytest.fixture
-def controller(state: AppState, background: Background, inspector: Inspector) -> InspectController:
-    return InspectController(state, background, inspector)
-
-
-def settle(qtbot: QtBot, background: Background) -> None:
-    """Wait until nothing is asked and nothing is about to be asked."""
-    for _ in range(2):
-        qtbot.wait(1)
-        qtbot.waitUntil(lambda: background.idle, timeout=20_000)
+INSPECTOR_SIZE = (900, 640)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The Channels tab: norms, dead channels, cosines and singular values of one layer, and the way to the heatmap."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,33 +17,14 @@ from studio.state import AppState
 from studio.views.channels_view import ChannelsView
 from studio.views.inspector import HEATMAP, Inspector
 
+from .settling import settle
 from .small_models import model_of, weights
 
 CLICK = Qt.MouseButton.LeftButton
 PLAIN = Qt.KeyboardModifier.NoModifier
 
 
-@pytest.fixture
-def inspector(qtbot: QtBot) -> Iterator[Inspector]:
-    shown = Inspector()
-    qtbot.addWidget(shown)
-    shown.resize(820, 640)
-    shown.show()
-    shown.build_plots()
-    yield shown
-    theme.use(theme.LIGHT)
-
-
-@pytest.fixture
-def controller(state: AppState, background: Background, inspector: Inspector) -> InspectController:
-    return InspectController(state, background, inspector)
-
-
-def settle(qtbot: QtBot, background: Background) -> None:
-    """Wait until nothing is asked and nothing is about to be asked."""
-    for _ in range(2):
-        qtbot.wait(1)
-        qtbot.waitUntil(lambda: background.idle)
+INSPECTOR_SIZE = (820, 640)
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """The Difference tab: figures are numpy's, unmatched layers are named, and each row leads to what changed."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, Qt
@@ -12,7 +10,6 @@ from pytestqt.qtbot import QtBot
 
 from core.errors import StudioError
 from core.models.opened import OpenedModel
-from studio import theme
 from studio.controllers import difference
 from studio.controllers.inspect import InspectController
 from studio.jobs.background import Background
@@ -20,33 +17,14 @@ from studio.state import AppState
 from studio.views.difference_view import DifferenceView
 from studio.views.inspector import HEATMAP, HISTOGRAM, Inspector
 
+from .settling import settle
 from .small_models import model_of, small_model, weights
 
 CLICK = Qt.MouseButton.LeftButton
 PLAIN = Qt.KeyboardModifier.NoModifier
 
 
-@pytest.fixture
-def inspector(qtbot: QtBot) -> Iterator[Inspector]:
-    shown = Inspector()
-    qtbot.addWidget(shown)
-    shown.resize(900, 640)
-    shown.show()
-    shown.build_plots()
-    yield shown
-    theme.use(theme.LIGHT)
-
-
-@pytest.fixture
-def controller(state: AppState, background: Background, inspector: Inspector) -> InspectController:
-    return InspectController(state, background, inspector)
-
-
-def settle(qtbot: QtBot, background: Background) -> None:
-    """Wait until nothing is asked and nothing is about to be asked."""
-    for _ in range(2):
-        qtbot.wait(1)
-        qtbot.waitUntil(lambda: background.idle)
+INSPECTOR_SIZE = (900, 640)
 
 
 @pytest.fixture

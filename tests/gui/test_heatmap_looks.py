@@ -1,6 +1,5 @@
 """The heatmap's looks: structure, masks, patterns and differences are what numpy finds in the same weights."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,33 +19,14 @@ from studio.views.heatmap_view import HeatmapView
 from studio.views.inspector import HEATMAP, Inspector
 from studio.views.matrix_profiles import DEPTH, GAP
 
+from .settling import settle
 from .small_models import model_of, weights
 
 CLICK = Qt.MouseButton.LeftButton
 PLAIN = Qt.KeyboardModifier.NoModifier
 
 
-@pytest.fixture
-def inspector(qtbot: QtBot) -> Iterator[Inspector]:
-    shown = Inspector()
-    qtbot.addWidget(shown)
-    shown.resize(760, 560)
-    shown.show()
-    shown.build_plots()
-    yield shown
-    theme.use(theme.LIGHT)
-
-
-@pytest.fixture
-def controller(state: AppState, background: Background, inspector: Inspector) -> InspectController:
-    return InspectController(state, background, inspector)
-
-
-def settle(qtbot: QtBot, background: Background) -> None:
-    """Wait until nothing is asked and nothing is about to be asked."""
-    for _ in range(2):
-        qtbot.wait(1)
-        qtbot.waitUntil(lambda: background.idle)
+INSPECTOR_SIZE = (760, 560)
 
 
 @pytest.fixture

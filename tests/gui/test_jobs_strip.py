@@ -259,9 +259,7 @@ def test_the_strip_is_usable_when_small(bench: Bench) -> None:
         assert row.rect().contains(button.geometry())
 
 
-@pytest.mark.parametrize(
-    ("height", "expected"), [(400, "accuracy (%)"), (124, "%")], ids=["high", "low"]
-)
+@pytest.mark.parametrize(("height", "expected"), [(400, "accuracy (%)"), (124, "%")], ids=["high", "low"])
 def test_titles_of_axes_are_shortened_where_they_would_be_cut_off(
     bench: Bench, height: int, expected: str
 ) -> None:
