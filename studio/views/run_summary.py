@@ -257,9 +257,10 @@ def _change(figure: Figure, before: Measurement | None, after: Measurement | Non
     if reason := figure.incomparable(after, before):
         return Cell(NOT_MEASURED, reason, tone="muted", right=True)
     better = figure.sense * ((new > old) - (new < old))
-    tip = figure.remark(after, before) or (
-        chance_of_latency(after, before) if figure.label == "Latency" else ""
-    )
+    chance = chance_of_latency(after, before) if figure.label == "Latency" else ""
+    if chance:
+        return Cell("within the spread", chance, tone="muted", right=True)
+    tip = figure.remark(after, before)
     # What may be chance is told, but not coloured as a gain or a loss.
     tone = "" if tip or not better else "good" if better > 0 else "bad"
     text = figure.difference(new, old)

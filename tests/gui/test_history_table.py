@@ -157,4 +157,6 @@ def test_what_may_be_chance_is_not_coloured_as_a_gain(table: RunTable) -> None:
     rows = {
         cells[0].text.strip(): cells for cells in summary_rows(measurement(0.971), measurement(0.96, 0.8))
     }
-    assert rows["Accuracy"][3].tone == rows["Latency"][3].tone == ""
+    assert rows["Accuracy"][3].tone == ""
+    assert rows["Accuracy"][3].text.startswith("▼")
+    assert (rows["Latency"][3].text, rows["Latency"][3].tone) == ("within the spread", "muted")
