@@ -129,6 +129,9 @@ def test_a_killed_writer_loses_at_most_its_last_batch(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="permissions of folders work differently")
 def test_what_may_not_be_written_is_refused_in_words() -> None:
+    folders = Path(__file__).resolve().parents
+    if os.geteuid() == 0 and not all(folder.stat().st_mode & 0o001 for folder in folders):
+        pytest.skip("root may write anywhere, and another user could not read the program here")
     with child("read_only") as process:
         said, errors = process.communicate(timeout=60)
     assert errors == ""

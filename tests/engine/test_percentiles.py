@@ -20,7 +20,8 @@ def test_they_are_numpys(dtype: type, size: int) -> None:
 
 
 @given(
-    arrays(np.float32, st.integers(1, 60), elements=st.floats(width=32)), st.lists(st.floats(0, 100), max_size=4)
+    arrays(np.float32, st.integers(1, 60), elements=st.floats(width=32)),
+    st.lists(st.floats(0, 100), max_size=4),
 )
 def test_any_floats_and_any_percentages(values: np.ndarray, wanted: list[float]) -> None:
     finite = values[np.isfinite(values)].astype(np.float64)
