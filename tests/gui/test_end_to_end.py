@@ -1,5 +1,8 @@
 """The whole thread as a new user walks it, with mouse and keyboard, on the built-in sample and the real engine."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -289,3 +292,34 @@ def test_closing_in_the_middle_of_a_run_leaves_it_resumable(qtbot: QtBot, profil
     finally:
         second.window.close()
         second.close()
+
+
+def test_a_recipe_saved_in_the_window_gives_the_same_bits_on_the_command_line(
+    user: User, tmp_path: Path
+) -> None:
+    store = user.studio.store
+    assert store is not None
+    user.click(user.button("Prune this model"))
+    record = user.run_and_wait()
+    recipe = tmp_path / "mine.json"
+    user.studio.parts.recipe.save_recipe(recipe)
+    user.until(recipe.exists)
+    command = ["run", str(recipe), "--model", "sample", "--task", "digits", "--seed", str(record.seed)]
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "core.cli",
+            *command,
+            "--out",
+            str(tmp_path / "out"),
+            "--no-history",
+            "--no-latency",
+        ],
+        check=True,
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        timeout=120,
+    )
+    artifact = next(a for a in store.artifacts(record.run_id) if a.kind == "model")
+    assert (tmp_path / "out" / "model.safetensors").read_bytes() == Path(artifact.path).read_bytes()
