@@ -16,7 +16,7 @@ from core.pruning.step import prune
 from core.steps import PruneSettings
 from core.training.losses import mean_loss
 
-from .pruning_toys import Watcher, toy_network, toy_state
+from .toys import Watcher, toy_network, toy_state
 
 # What torch says to itself when its own Hessian is first used, and BackPACK's hooks.
 pytestmark = [

@@ -9,7 +9,7 @@ from core.pruning.deletion_curve import deletion_curve
 from core.steps import FineTuneSettings
 from core.training.step import fine_tune
 
-from .pruning_toys import Watcher, toy_state
+from .toys import Watcher, toy_state
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from core.training.early_stop import early_stop
 from core.training.optimizers import learning_rate_at
 from core.training.step import fine_tune
 
-from .pruning_toys import Watcher, toy_state
+from .toys import Watcher, toy_state
 
 TUNE = FineTuneSettings(iterations=10, batch_size=16, learning_rate=0.01, evaluate_every=4)
 FIFTH = PruneSettings(sparsity=0.2, of="remaining", scope="layer")

@@ -14,7 +14,7 @@ from core.pruning.selection import ScoredLayer, keys_of, select
 from core.pruning.step import prune
 from core.steps import PruneSettings
 
-from .pruning_toys import Watcher, toy_state
+from .toys import Watcher, toy_state
 
 RANDOM = np.random.default_rng(0)
 

@@ -8,12 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from core.data.spec import TaskSpec
-from core.data.split import Split
-from core.data.task import Task
 from core.errors import StudioError
 from core.events import MetricPoint, Notice, PausedChanged, Progress
-from core.job import JobCancelled, JobContext, JobInterrupted
+from core.job import JobCancelled, JobInterrupted
 from core.models.description import ModelDescription
 from core.models.source import SAMPLE
 from core.pruning.masks import MaskHolder, Masks
@@ -25,17 +22,9 @@ from core.training.checkpoint import load_checkpoint
 from core.training.optimizers import learning_rate_at
 from core.training.step import fine_tune
 
+from .toys import Watcher, toy_task
+
 SETTINGS = FineTuneSettings(epochs=3, batch_size=16, learning_rate=0.01, augmentation="shift")
-
-
-def toy_split(name: str, count: int, seed: int) -> Split:
-    """Noise whose class is where the bright corner is: learnable, but not at once."""
-    generator = torch.Generator().manual_seed(seed)
-    labels = torch.randint(0, 3, (count,), generator=generator)
-    images = torch.randint(0, 120, (count, 1, 6, 6), generator=generator, dtype=torch.uint8)
-    for corner, (row, column) in enumerate(((0, 0), (0, 4), (4, 0))):
-        images[labels == corner, :, row : row + 2, column : column + 2] += 100
-    return Split(name, images, labels, (0.3,), (0.2,))
 
 
 def toy_state(seed: int = 0) -> RunState:
@@ -43,40 +32,9 @@ def toy_state(seed: int = 0) -> RunState:
     module = nn.Sequential(
         nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Dropout(0.2), nn.Linear(64, 3)
     )
-    task = Task(
-        TaskSpec("digits"),
-        "Toy",
-        ("a", "b", "c"),
-        toy_split("train", 100, 1),
-        toy_split("validation", 60, 2),
-        toy_split("test", 60, 3),
-        (0.3,),
-        (0.2,),
-    )
     request = RunRequest(Recipe(steps=(SETTINGS,)), SAMPLE, None, seed=seed)
     description = ModelDescription(SAMPLE, None, "", (), 0)
-    return RunState(request, module, description, task, torch.device("cpu"))
-
-
-class Watcher(JobContext):
-    """A context that notes what is emitted and acts at the n-th checkpoint."""
-
-    def __init__(self, folder: Path, at: int = -1, act: str = "") -> None:
-        self.events: list[object] = []
-        super().__init__("run", self.events.append, folder)
-        self._left = at
-        self._act = act
-
-    def checkpoint(self) -> None:
-        if self._left == 0:
-            getattr(self, f"request_{self._act}")()
-        self._left -= 1
-        super().checkpoint()
-
-    def points(self, split: str, metric: str) -> list[MetricPoint]:
-        return [
-            e for e in self.events if isinstance(e, MetricPoint) and (e.split, e.metric) == (split, metric)
-        ]
+    return RunState(request, module, description, toy_task(), torch.device("cpu"))
 
 
 def weights(state: RunState) -> dict[str, Tensor]:

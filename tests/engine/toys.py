@@ -1,4 +1,4 @@
-"""Small networks and data for the pruning tests: a learnable toy task and run states around any module."""
+"""Small networks and data for the tests of training and pruning: a learnable toy task, run states, a watcher."""
 
 from pathlib import Path
 from typing import Any
@@ -76,9 +76,10 @@ class Watcher(JobContext):
         self._left -= 1
         super().checkpoint()
 
-    def values(self, split: str, metric: str) -> list[float]:
+    def points(self, split: str, metric: str) -> list[MetricPoint]:
         return [
-            e.value
-            for e in self.events
-            if isinstance(e, MetricPoint) and (e.split, e.metric) == (split, metric)
+            e for e in self.events if isinstance(e, MetricPoint) and (e.split, e.metric) == (split, metric)
         ]
+
+    def values(self, split: str, metric: str) -> list[float]:
+        return [point.value for point in self.points(split, metric)]
