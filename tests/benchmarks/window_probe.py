@@ -1,8 +1,8 @@
 """Run as a process of its own: what the window does while it starts and while a job trains; prints one line of JSON.
 
 `start T0 PROFILE`: seconds from T0 (the parent's clock) to the first paint and to the first histogram.
-`window PROFILE`: a job trains for some seconds in the studio; a 5-ms timer in the event loop notes its gaps.
-`alone`: the same training in a process without a window.
+`window NETWORK PROFILE`: a job trains for some seconds in the studio; a 5-ms timer in the event loop notes its gaps.
+`alone NETWORK`: the same training in a process without a window.
 """
 
 import os
@@ -18,10 +18,14 @@ from typing import Any
 
 SECONDS = 8.0
 WARMUP_SECONDS = 2.0
+# More updates than fit into the time, and points of the curve often enough to tell the throughput.
+EXAMPLES = {"lenet-300-100": 12_000, "resnet20": 6_000}
+EPOCHS = {"lenet-300-100": 300, "resnet20": 20}
+NETWORK = sys.argv[2] if len(sys.argv) > 2 else ""
 
 
 def train(request: Any, context: Any) -> None:
-    """LeNet-300-100 at batch 60 for a fixed time; the throughput goes to `train.result`, in updates per second."""
+    """The network at batch 60 for a fixed time; the throughput goes to `train.result`, in updates per second."""
     import torch
 
     from core.data.spec import TaskSpec
@@ -30,7 +34,7 @@ def train(request: Any, context: Any) -> None:
     from core.device import use_threads
     from core.events import Finished, MetricPoint
     from core.models.description import ModelDescription
-    from core.models.modules import build_module
+    from core.models.modules import architecture_of, build_module
     from core.models.source import SAMPLE
     from core.recipe import Recipe
     from core.request import RunRequest
@@ -40,13 +44,17 @@ def train(request: Any, context: Any) -> None:
 
     use_threads(None)
     generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (12_000, 1, 28, 28), dtype=torch.uint8, generator=generator)
-    split = Split("train", images, torch.randint(0, 10, (12_000,), generator=generator), (0.13,), (0.31,))
+    architecture = architecture_of(f"zoo:{NETWORK}")
+    count = EXAMPLES[NETWORK]
+    images = torch.randint(0, 256, (count, *architecture.input_shape), dtype=torch.uint8, generator=generator)
+    labels = torch.randint(0, 10, (count,), generator=generator)
+    channels = architecture.input_shape[0]
+    split = Split("train", images, labels, (0.13,) * channels, (0.31,) * channels)
     tiny = Split("validation", images[:60], split.labels[:60], split.mean, split.std)
     task = Task(TaskSpec("mnist"), "MNIST", tuple("0123456789"), split, tiny, tiny, split.mean, split.std)
     state = RunState(
         RunRequest(Recipe(), SAMPLE, None),
-        build_module("zoo:lenet-300-100"),
+        build_module(architecture.name),
         ModelDescription(SAMPLE, None, "", (), 0),
         task,
         torch.device("cpu"),
@@ -67,7 +75,7 @@ def train(request: Any, context: Any) -> None:
         emit(event)
 
     context.emit = watch
-    fine_tune(FineTuneSettings(epochs=300, batch_size=60, keep="last"), state, context)
+    fine_tune(FineTuneSettings(epochs=EPOCHS[NETWORK], batch_size=60, keep="last"), state, context)
     (first, start), (last, end) = marks[0], marks[-1]
     train.result = (end - start) / (last - first)  # type: ignore[attr-defined]
     emit(Finished(context.run_id, time.time()))
@@ -181,7 +189,7 @@ if __name__ == "__main__":
     if what == "start":
         result = start(float(arguments[0]), arguments[1])
     elif what == "window":
-        result = window(arguments[0])
+        result = window(arguments[1])
     else:
         result = alone()
     print(json.dumps(result), flush=True)
