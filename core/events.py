@@ -5,7 +5,7 @@ same stream can cross a process or a network.
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from core.measurement.records import LayerStatistics, Measurement
 
@@ -101,6 +101,26 @@ class Notice:
 
 
 @dataclass(frozen=True)
+class Finding:
+    """What a run found out beyond curves and measurements: a table, a plot's data, the result of a check.
+
+    A finding of the same `kind` and `key` replaces the earlier one, so that a resumed run may say it again.
+
+    Attributes:
+        kind: names the form of `data`, such as "deletion-curve"; whoever shows findings looks at it.
+        key: tells several findings of one kind apart, such as the step's place; may be empty.
+        title: what it is, for people.
+        data: JSON-ready values (dicts with text keys, lists, numbers, text, None); never changed once emitted.
+    """
+
+    run_id: str
+    kind: str
+    key: str
+    title: str
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class PausedChanged:
     """The run has really stopped at (or left) a pause."""
 
@@ -154,6 +174,7 @@ Event: TypeAlias = (
     | LayersMeasured
     | ArtifactWritten
     | Notice
+    | Finding
     | PausedChanged
     | EndEvent
 )

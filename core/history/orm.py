@@ -198,6 +198,18 @@ class LayerRow(Base):
     extra: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
+class FindingRow(Base):
+    """One thing that a run found out: the data of a plot, a table, the result of a check."""
+
+    __tablename__ = "findings"
+
+    run_number: Mapped[int] = _run_number(autoincrement=False)
+    kind: Mapped[str] = mapped_column(String(64), primary_key=True)
+    key: Mapped[str] = mapped_column(String(128), primary_key=True)
+    title: Mapped[str]
+    data: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
 class ArtifactRow(Base):
     """One file that a run wrote, complete on disk."""
 

@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
@@ -15,6 +17,7 @@ from core.events import (
     EndEvent,
     Event,
     Failed,
+    Finding,
     Finished,
     Interrupted,
     LayersMeasured,
@@ -26,7 +29,7 @@ from core.events import (
     RunStarted,
     StepStarted,
 )
-from core.history.orm import ArtifactRow, LayerRow, MeasurementRow, Metric, Run, RunDocument
+from core.history.orm import ArtifactRow, FindingRow, LayerRow, MeasurementRow, Metric, Run, RunDocument
 from core.history.processes import ProcessIdentity, this_process
 from core.history.rows import layer_row, measurement_row, metric_row
 from core.history.sessions import upsert
@@ -164,6 +167,8 @@ def _record(session: Session, run: Run, event: Event) -> None:
             document = _document(session, run)
             if event.text not in document.notices:
                 document.notices = [*document.notices, event.text]
+        case Finding():
+            upsert(session, FindingRow, [_finding_row(run.number, event)])
         case Finished() | Failed() | Cancelled() | Interrupted():
             _end(session, run, event)
         case MetricPoint() | StepStarted() | Progress() | PausedChanged():
@@ -175,7 +180,7 @@ def _start(session: Session, run: Run, event: RunStarted) -> None:
         return
     again = run.started is not None and run.status != "running"
     if again and not event.resumed:
-        for table in (Metric, MeasurementRow, LayerRow, ArtifactRow):
+        for table in (Metric, MeasurementRow, LayerRow, FindingRow, ArtifactRow):
             session.execute(delete(table).where(table.run_number == run.number))
         run.accuracy_before = run.accuracy_after = run.sparsity = run.latency_ms = run.active_seconds = None
         run.dense_bytes = run.packed_bytes = run.macs = None
@@ -220,6 +225,28 @@ def _summarise(session: Session, run: Run, stage: str, measurement: Measurement)
     run.packed_bytes = measurement.packed_bytes
     run.macs = measurement.macs
     run.latency_ms = measurement.latency.median_ms if measurement.latency is not None else None
+
+
+def _finding_row(number: int, finding: Finding) -> dict[str, Any]:
+    return {
+        "run_number": number,
+        "kind": finding.kind,
+        "key": finding.key,
+        "title": finding.title,
+        "data": _finite(finding.data),
+    }
+
+
+def _finite(value: Any) -> Any:
+    """The same JSON values with None in the place of NaN and infinity, which JSON has no words for."""
+    match value:
+        case dict():
+            return {str(key): _finite(entry) for key, entry in value.items()}
+        case list() | tuple():
+            return [_finite(entry) for entry in value]
+        case float() if not math.isfinite(value):
+            return None
+    return value
 
 
 def _add_artifact(session: Session, run: Run, event: ArtifactWritten) -> None:

@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 
 from core.data.spec import task_from_json
 from core.errors import StudioError
-from core.events import Event, MetricPoint
+from core.events import Event, Finding, MetricPoint
 from core.history.opening import OpenedDatabase, open_database
-from core.history.orm import ArtifactRow, LayerRow, MeasurementRow, Metric, Run, RunDocument
+from core.history.orm import ArtifactRow, FindingRow, LayerRow, MeasurementRow, Metric, Run, RunDocument
 from core.history.recording import UNFINISHED, insert_run, mark_orphans, owner_of, record_events
 from core.history.records import Artifact, RunRecord
 from core.history.rows import (
@@ -246,6 +246,19 @@ class HistoryStore:
         )
         with self._sessions.reading() as session:
             return tuple(layer_from(row) for row in session.execute(statement).mappings())
+
+    def findings(self, run_id: str, kind: str | None = None) -> tuple[Finding, ...]:
+        """What a run found out, sorted by kind and key; only of one `kind` where that is given."""
+        statement = (
+            select(FindingRow.kind, FindingRow.key, FindingRow.title, FindingRow.data)
+            .join(Run, Run.number == FindingRow.run_number)
+            .where(Run.run_id == run_id)
+            .order_by(FindingRow.kind, FindingRow.key)
+        )
+        if kind is not None:
+            statement = statement.where(FindingRow.kind == kind)
+        with self._sessions.reading() as session:
+            return tuple(Finding(run_id, *row) for row in session.execute(statement))
 
     def artifacts(self, run_id: str) -> tuple[Artifact, ...]:
         """The files that a run wrote, in the order in which it did."""

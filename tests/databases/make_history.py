@@ -15,6 +15,7 @@ from core.data.spec import TaskSpec
 from core.events import (
     ArtifactWritten,
     Failed,
+    Finding,
     Finished,
     LayersMeasured,
     Measured,
@@ -78,6 +79,7 @@ def make(path: Path) -> None:
                 Notice(first, "Zeros do not shrink a dense file."),
                 Measured(first, "after", AFTER),
                 LayersMeasured(first, "after", (LAYER,)),
+                Finding(first, "export-check", "onnx", "Exported file", {"largest_difference": 0.5}),
                 ArtifactWritten(first, "model", "/results/model.safetensors", 229_000, "a" * 64),
                 Finished(first, 1_010.0),
             ]

@@ -8,6 +8,7 @@ from core.data.spec import TaskSpec
 from core.events import (
     ArtifactWritten,
     Event,
+    Finding,
     Finished,
     LayersMeasured,
     Measured,
@@ -57,6 +58,12 @@ LAYERS = (
 SHA256 = "5" * 64
 
 
+def finding(run_id: str) -> Finding:
+    """What a run found out, with figures that JSON has no words for."""
+    data = {"x": [1, 2.5, math.nan], "inner": {"most": math.inf, "text": "größer"}, "none": None}
+    return Finding(run_id, "deletion-curve", "step 2", "Loss over deletions", data)
+
+
 def request(**changes: object) -> RunRequest:
     """A request with a new `run_id`."""
     base = RunRequest(
@@ -97,6 +104,7 @@ def whole_run(run_id: str) -> list[Event]:
         PausedChanged(run_id, True),
         PausedChanged(run_id, False),
         Notice(run_id, "The test split is small."),
+        finding(run_id),
         Measured(run_id, "after", PRUNED),
         LayersMeasured(run_id, "after", LAYERS[:1]),
         ArtifactWritten(run_id, "model", f"/results/{run_id}/model.safetensors", 4_200, "a" * 64),

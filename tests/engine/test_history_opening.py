@@ -252,6 +252,8 @@ def test_every_stored_history_opens_with_all_that_is_in_it(tmp_path: Path, store
         (layer,) = store.layers(first.run_id, "after")
         assert (layer.shape, layer.nonzero_weights) == ((16, 1, 3, 3), 100)
         assert [artifact.kind for artifact in store.artifacts(first.run_id)] == ["model"]
+        found = [finding.data for finding in store.findings(first.run_id, "export-check")]
+        assert found == ([] if stored.stem == "history_0001" else [{"largest_difference": 0.5}])
         assert (second.status, second.error) == ("failed", "/images holds no images.")
         assert second.parent_run_id == first.run_id
         assert store.request_of(first.run_id).recipe.steps[0].model_dump()["overrides"] == {"conv*": 0.5}
@@ -262,13 +264,15 @@ def test_every_stored_history_opens_with_all_that_is_in_it(tmp_path: Path, store
         assert store.run("5").status == "finished"
 
 
-NEXT_SCHEMA = '''"""Schema 2, only for a test."""
+NEWEST = opening.schema_versions()[-1]
+NEXT = f"{int(NEWEST) + 1:04}"
+NEXT_SCHEMA = '''"""The schema after the newest, only for a test."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "{next}"
+down_revision = "{newest}"
 
 
 def upgrade() -> None:
@@ -285,7 +289,8 @@ def next_schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[st
     def add(more: str) -> None:
         migrations = tmp_path / "migrations"
         shutil.copytree(opening.MIGRATIONS, migrations, ignore=shutil.ignore_patterns("__pycache__"))
-        (migrations / "versions" / "0002_mood.py").write_text(NEXT_SCHEMA.replace("{more}", more))
+        schema = NEXT_SCHEMA.format(next=NEXT, newest=NEWEST, more=more)
+        (migrations / "versions" / f"{NEXT}_mood.py").write_text(schema)
         monkeypatch.setattr(opening, "MIGRATIONS", migrations)
 
     return add
@@ -306,21 +311,24 @@ def test_an_old_history_is_copied_and_then_upgraded(
     with open_history(path) as store:
         backup = store.backup
         assert len(store.runs()) == 1
-    assert backup == tmp_path / "history.schema-0001.db"
-    assert (_version(path), _version(backup)) == ("0002", "0001")
+    assert backup == tmp_path / f"history.schema-{NEWEST}.db"
+    assert (_version(path), _version(backup)) == (NEXT, NEWEST)
     with open_history(path) as store:
         assert store.backup is None
-    assert sorted(entry.name for entry in tmp_path.glob("*.db*")) == ["history.db", "history.schema-0001.db"]
+    assert sorted(entry.name for entry in tmp_path.glob("*.db*")) == [
+        "history.db",
+        f"history.schema-{NEWEST}.db",
+    ]
 
 
 def test_an_earlier_copy_is_never_overwritten(tmp_path: Path, next_schema: Callable[[str], None]) -> None:
     path = tmp_path / "history.db"
     open_history(path).close()
-    (tmp_path / "history.schema-0001.db").write_text("mine")
+    (tmp_path / f"history.schema-{NEWEST}.db").write_text("mine")
     next_schema("pass")
     with open_history(path) as store:
-        assert store.backup == tmp_path / "history.schema-0001-2.db"
-    assert (tmp_path / "history.schema-0001.db").read_text() == "mine"
+        assert store.backup == tmp_path / f"history.schema-{NEWEST}-2.db"
+    assert (tmp_path / f"history.schema-{NEWEST}.db").read_text() == "mine"
 
 
 def test_a_migration_that_fails_changes_nothing(tmp_path: Path, next_schema: Callable[[str], None]) -> None:
@@ -333,7 +341,7 @@ def test_a_migration_that_fails_changes_nothing(tmp_path: Path, next_schema: Cal
     with pytest.raises(RuntimeError, match="half way"):
         open_history(path)
     assert path.read_bytes() == before
-    assert _version(path) == "0001"
+    assert _version(path) == NEWEST
 
 
 def test_several_threads_open_an_old_history_at_once(

@@ -42,6 +42,7 @@ from .history_samples import (
     PRUNED,
     RECIPE,
     SHA256,
+    finding,
     points,
     request,
     started,
@@ -239,6 +240,21 @@ def test_an_artifact_written_again_is_listed_once(store: HistoryStore) -> None:
     store.add_run(asked)
     store.record([ArtifactWritten(asked.run_id, "checkpoint", "/a", n, "c" * 64) for n in range(3)])
     assert store.artifacts(asked.run_id) == (Artifact("checkpoint", "/a", 2, "c" * 64),)
+
+
+def test_findings_come_back_and_replace_the_earlier_ones_of_their_key(store: HistoryStore) -> None:
+    asked = request()
+    store.add_run(asked)
+    told = finding(asked.run_id)
+    other = replace(told, kind="confusion", key="", data={"rows": [[1, 2], [3, 4]]})
+    store.record([started(asked.run_id), told, other])
+    readable = {"x": [1, 2.5, None], "inner": {"most": None, "text": "größer"}, "none": None}
+    assert store.findings(asked.run_id) == (other, replace(told, data=readable))
+    store.record([replace(told, data={"x": []})])
+    assert store.findings(asked.run_id, "deletion-curve") == (replace(told, data={"x": []}),)
+    assert store.findings(asked.run_id, "unknown") == ()
+    store.record([Interrupted(asked.run_id, 2.0), started(asked.run_id)])
+    assert store.findings(asked.run_id) == ()
 
 
 def test_the_run_whose_result_is_opened_is_remembered_as_the_parent(store: HistoryStore) -> None:
