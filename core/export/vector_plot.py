@@ -233,7 +233,7 @@ def _log(value: float) -> float:
 def _colors(matrix: Matrix, values: Sequence[float]) -> tuple[float, float, Callable[[float], str]]:
     low = min(values) if matrix.low is None else float(matrix.low)
     high = max(values) if matrix.high is None else float(matrix.high)
-    stops = VIRIDIS
+    stops: tuple[str, ...] = VIRIDIS
     if matrix.diverging:
         reach = max(abs(low), abs(high)) or 1.0
         low, high, stops = -reach, reach, DIVERGING_LIGHT_MIDDLE
