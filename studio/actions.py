@@ -246,6 +246,11 @@ ACTIONS: tuple[ActionSpec, ...] = (
 
     A("compare", "&Compare selected runs", "Set the runs that are selected in the history side by side.",
       "runs.compare", "History", 1, "Ctrl+D", "compare", short="Compare"),
+    A("save-report", "Save re&port…",
+      "Write a web page or PDF of the selected run, or of several side by side, that needs nothing else.",
+      "report.save_report", "History", 1, "Ctrl+Shift+R", "save", run_selected),
+    A("save-script", "Save &script…", "Write a Python script that repeats the selected run and checks what comes out.",
+      "report.save_script", "History", 1, "", "recipe", run_selected),
     A("delete-runs", "&Delete selected runs", "Take the selected runs out of the history; undo brings them back.",
       "history.delete_selected", "History", 1, "Ctrl+Shift+Del", "delete", run_selected),
     A("refresh-history", "&Refresh", "Read the history again, with runs of other windows and the command line.",

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from studio.controllers.jobs import JobsController
     from studio.controllers.layers import LayersController
     from studio.controllers.recipe import RecipeController
+    from studio.controllers.report import ReportController
     from studio.jobs.runner import JobRunner
     from studio.views.job_strip import JobStrip
 
@@ -88,6 +89,7 @@ class Assembly(QObject):
         self.recipe: RecipeController | None = None
         self.jobs: JobsController | None = None
         self.history: HistoryController | None = None
+        self.report: ReportController | None = None
         self._writer: HistoryWriter | None = None
         self._job_strip: JobStrip | None = None
         self._commands: RecipeCommands | None = None
@@ -279,6 +281,7 @@ class Assembly(QObject):
         from core.history.writer import HistoryWriter
         from studio.controllers.history import HistoryController
         from studio.controllers.jobs import JobsController
+        from studio.controllers.report import ReportController
         from studio.jobs.runner import JobRunner
         from studio.views.history_page import HistoryPage
 
@@ -302,6 +305,8 @@ class Assembly(QObject):
         self.window.set_page("history", page)
         self.actions.join("jobs", self.jobs)
         self.actions.join("history", self.history)
+        self.report = ReportController(self.state, self.background, self.settings, store, self.window)
+        self.actions.join("report", self.report)
         self.palette.set_store(store)
         assert self.inspect is not None
         self.inspect.comparison.set_store(store)

@@ -5,6 +5,11 @@ Nothing heavy is imported before a command needs it: `--help` loads neither nump
 
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from core.report.blocks import Report
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,3 +29,10 @@ def open_window(options: Mapping[str, str | None]) -> int:
     from studio.app import main as open_studio
 
     return int(open_studio(StartOptions(**options)))
+
+
+def write_pdf(report: "Report", path: Path) -> None:
+    """Draw a report as PDF, which only the window's side can."""
+    from studio.report_pdf import write_pdf as draw
+
+    draw(report, path)

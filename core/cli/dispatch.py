@@ -74,6 +74,14 @@ def _command(options: argparse.Namespace, open_window: OpenWindow) -> int:
             from core.cli.past import compare
 
             return compare(options)
+        case "report":
+            from core.cli.reports import write_report
+
+            return write_report(options)
+        case "script":
+            from core.cli.reports import write_script
+
+            return write_script(options)
         case "trust":
             from core.cli.trusting import trusted_files
 

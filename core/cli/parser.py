@@ -76,6 +76,8 @@ def make_parser() -> argparse.ArgumentParser:
         _add_evaluate,
         _add_history,
         _add_compare,
+        _add_report,
+        _add_script,
         _add_presets,
         _add_trust,
     ):
@@ -237,6 +239,34 @@ def _add_compare(commands: Any) -> None:
     command.add_argument("--differences", action="store_true", help="show only what differs")
     _add_db(command)
     _add_json(command, "print one JSON object")
+
+
+def _add_report(commands: Any) -> None:
+    command = _command(
+        commands,
+        "report",
+        "write a run or a comparison as HTML or PDF",
+        "Write everything known of a run, or of several side by side, as one file that needs nothing else:\n"
+        "measurements with their protocols, curves, layers, findings, settings, environment.\n"
+        "RUN is a number from the history, or the beginning of a run's id; the first is the baseline.",
+        ["report 12 --out run.html", "report 3 5 8 --out comparison.pdf"],
+    )
+    command.add_argument("runs", metavar="RUN", nargs="+", help="one run, or several to compare")
+    command.add_argument("--out", metavar="FILE", required=True, help="the file, ending in .html or .pdf")
+    _add_db(command)
+
+
+def _add_script(commands: Any) -> None:
+    command = _command(
+        commands,
+        "script",
+        "write a Python script that repeats a run",
+        "Write a script that repeats a run with the engine alone and says whether the same came out.",
+        ["script 12 --out repeat.py"],
+    )
+    command.add_argument("run", metavar="RUN", help="the run")
+    command.add_argument("--out", metavar="FILE", help="the file (default: standard output)")
+    _add_db(command)
 
 
 def _add_presets(commands: Any) -> None:

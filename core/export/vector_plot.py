@@ -57,7 +57,9 @@ def lines_svg(plot: Lines, title: str = "", width: int = 720, height: int = 420)
         out.append(_text(width / 2, height / 2, "Nothing to draw.", "middle"))
         return _joined(out)
     ends = (right, left) if plot.reverse_x else (left, right)
-    across = _scale(xs, ends[0], ends[1], plot.log_x, margin=0.0)
+    # Curves begin at the axis; single points (runs, quoted figures) keep away from it.
+    alone = any(len(line.x) == 1 for line in plot.lines)
+    across = _scale(xs, ends[0], ends[1], plot.log_x, margin=0.06 if alone else 0.0)
     up = _scale(ys, bottom, top, plot.log_y, margin=0.04)
     out += _axes(across, up, (left, right, top, bottom), plot.x_label, plot.y_label)
     for line, color in named:

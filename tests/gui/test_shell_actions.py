@@ -21,6 +21,7 @@ from studio.controllers.palette import PaletteController
 from studio.controllers.preferences import PreferencesController
 from studio.controllers.recipe import RecipeController
 from studio.controllers.recipe_commands import RecipeCommands
+from studio.controllers.report import ReportController
 from studio.controllers.runs import RunsController
 from studio.controllers.task import TaskController
 from studio.controllers.workspaces import WorkspacesController
@@ -39,6 +40,7 @@ CONTROLLERS: dict[str, type] = {
     "preferences": PreferencesController,
     "recipe": RecipeController,
     "recipe_commands": RecipeCommands,
+    "report": ReportController,
     "runs": RunsController,
     "task": TaskController,
     "undo": QUndoStack,
