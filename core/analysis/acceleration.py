@@ -54,6 +54,13 @@ def load() -> bool:
     return True
 
 
+def load_compiled() -> bool:
+    """As `load`, where an earlier process compiled the loops: what is wanted at once must not wait for a compiler."""
+    if _loaded is None and ((stamp := _stamp()) is None or not stamp.exists()):
+        return False
+    return load()
+
+
 class WarmUp:
     """Has the loops ready some time after `start`, on a thread that gives way to everything else.
 

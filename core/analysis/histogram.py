@@ -16,6 +16,9 @@ Counts: TypeAlias = NDArray[np.int64]
 _MOST_COMPILED_BINS = 1 << 14
 _FLUSH = 1 << 31
 
+NARROW_ROUNDINGS = 3.5
+"""Three roundings of float32 between an element and its place, each of at most 2^-24 of it, and a bit to spare."""
+
 
 @dataclass(frozen=True, eq=False)
 class Histogram:
@@ -87,7 +90,7 @@ def _scan(flat: Array, check: Check | None) -> tuple[tuple[float, float], int]:
             moments, counts = np.zeros(8), np.zeros(5, np.int64)
             moments[6:] = low, high
             piece = np.require(piece, requirements=("C", "A"))
-            compiled.add_statistics(piece, piece.view(np.uint32), np.uint32(0), False, moments, counts)
+            compiled.add_statistics(piece, piece.view(np.uint32), np.uint32(0), False, False, moments, counts)
             low, high, zeros = float(moments[6]), float(moments[7]), zeros + int(counts[0])
             continue
         zeros += piece.size - int(np.count_nonzero(piece))
@@ -255,9 +258,26 @@ class _CompiledCounter:
             self.slack = float(np.abs(ideal).max()) + 3
             # Where most elements would need the comparison, numpy's way is as good.
             self.possible = math.isfinite(self.scale) and self.slack < (1 << self.shift) / 64
+        self.narrow = self.possible and self._fits_float32(width)
+        if self.narrow:
+            self.slack += self._narrow_slack()
         self.tables = np.zeros((4, bins + 1 if self.possible else 1), np.uint32)
         self.outside = np.zeros(4, np.int64)
         self.waiting = 0
+
+    def _fits_float32(self, width: float) -> bool:
+        """Whether float32 tells the bins of nearly all elements."""
+        exact = float(np.float32(self.low)) == self.low
+        return (
+            exact
+            and 1e-30 < width < 1e30
+            and self.scale < 1e30
+            and self.slack + self._narrow_slack() < (1 << self.shift) / 4096
+        )
+
+    def _narrow_slack(self) -> float:
+        """Units of a place by which float32 may be wrong, at most."""
+        return NARROW_ROUNDINGS * ((self.edges.size - 1) << self.shift) / (1 << 24)
 
     def add(self, compiled: Any, piece: Array) -> None:
         compiled.add_counts(
@@ -267,6 +287,7 @@ class _CompiledCounter:
             self.scale,
             np.uint32(self.shift),
             np.uint32(math.ceil(self.slack)),
+            self.narrow,
             self.tables,
             self.outside,
         )

@@ -14,6 +14,9 @@ from numba import types
 BLOCK = 2048
 """Elements looked at together: each loop over them finds them in the nearest cache."""
 
+BIN_BLOCK = 512
+"""Likewise, where the places of bins are found and then counted."""
+
 FINE_BLOCK = 64
 """Elements looked at one by one where one of them lies too close to an edge for arithmetic to tell its bin."""
 
@@ -24,6 +27,8 @@ _ONE = np.uint32(1)
 _SIGN = np.uint32(0x8000_0000)
 _MAGNITUDE = np.uint32(0x7FFF_FFFF)
 _INFINITY = np.uint32(0x7F80_0000)
+_SMALLEST_NARROW = np.uint32(0x3780_0000)  # 2^-16
+_LARGEST_NARROW = np.uint32(0x4B00_0000)  # 2^23
 
 
 def _vector(dtype: Any) -> Any:
@@ -63,6 +68,28 @@ def _sums(values: Any, shift: Any) -> Any:
         fourth += square * square
         magnitudes += abs(v)
     return first, second, third, fourth, magnitudes
+
+
+@numba.njit(nogil=True, fastmath=_SUMS)
+def _sums_narrow(values: Any, shift: Any) -> Any:
+    """As `_sums`, in float32: each sum of a block is right to some 1e-8, and blocks err in either direction."""
+    first = second = third = fourth = magnitudes = np.float32(0)
+    for j in range(values.size):
+        v = values[j]
+        d = v - shift
+        square = d * d
+        first += d
+        second += square
+        third += square * d
+        fourth += square * square
+        magnitudes += abs(v)
+    return (
+        np.float64(first),
+        np.float64(second),
+        np.float64(third),
+        np.float64(fourth),
+        np.float64(magnitudes),
+    )
 
 
 @numba.njit(nogil=True)
@@ -115,10 +142,15 @@ def _merge(moments: Any, n_b: Any, mean_b: Any, m2: Any, m3: Any, m4: Any) -> No
 
 
 @numba.njit(nogil=True)
-def _add_block(values: Any, shift: Any, moments: Any) -> Any:
+def _add_block(values: Any, shift: Any, narrow: Any, moments: Any) -> Any:
     """Merge a block of finite values into `moments`; returns its mean, a good shift for the next block."""
     n = np.float64(values.size)
-    first, second, third, fourth, magnitudes = _sums(values, shift)
+    if narrow:
+        # What is subtracted must be the same number in both.
+        shift = np.float64(np.float32(shift))
+        first, second, third, fourth, magnitudes = _sums_narrow(values, np.float32(shift))
+    else:
+        first, second, third, fourth, magnitudes = _sums(values, shift)
     d = first / n
     m2 = second - n * d * d
     if m2 < 0.1 * second and d != 0.0:
@@ -135,12 +167,15 @@ def _add_block(values: Any, shift: Any, moments: Any) -> Any:
     return mean
 
 
-def _add_statistics(values: Any, bits: Any, near: Any, whole: Any, moments: Any, counts: Any) -> None:
+def _add_statistics(
+    values: Any, bits: Any, near: Any, whole: Any, large: Any, moments: Any, counts: Any
+) -> None:
     """Add all elements of `values`, whose patterns are `bits`, to `moments` and `counts`.
 
     Args:
         near: the pattern of the smallest magnitude that is not near zero.
         whole: False leaves the first six moments alone, which is faster.
+        large: `values` are part of so many that rounding evens out: sums within a block may be in float32.
         moments: float64 [8]: count, mean, central moments 2 to 4, sum of magnitudes, minimum, maximum; over
             the finite elements.
         counts: int64 [5]: zeros, near zeros with the zeros, NaN, +infinity, -infinity.
@@ -174,19 +209,22 @@ def _add_statistics(values: Any, bits: Any, near: Any, whole: Any, moments: Any,
                     moments[6] = min(moments[6], np.float64(v))
                     moments[7] = max(moments[7], np.float64(v))
             if kept and whole:
-                shift = _add_block(finite[:kept], shift, moments)
+                shift = _add_block(finite[:kept], shift, False, moments)
             continue
         end_bits[0] = high if high >= _SIGN else low
         moments[6] = min(moments[6], np.float64(end[0]))
         end_bits[0] = highest if highest < _SIGN else low
         moments[7] = max(moments[7], np.float64(end[0]))
         if whole:
-            shift = _add_block(part, shift, moments)
+            # Fourth powers must neither overflow nor vanish in float32.
+            most = max(high & _MAGNITUDE, highest & _MAGNITUDE)
+            narrow = large and _SMALLEST_NARROW < most < _LARGEST_NARROW
+            shift = _add_block(part, shift, narrow, moments)
 
 
 add_statistics = numba.njit(
     [
-        types.void(_vector(_f4), _vector(_u4), _u4, types.boolean, _f8[::1], _i8[::1]),
+        types.void(_vector(_f4), _vector(_u4), _u4, types.boolean, types.boolean, _f8[::1], _i8[::1]),
     ],
     nogil=True,
     cache=True,
@@ -209,6 +247,19 @@ def _places(values: Any, low: Any, scale: Any, shift: Any, around: Any, mask: An
     for j in range(values.size):
         # By way of int32, because that is the conversion that processors have.
         q = np.uint32(np.int32((np.float64(values[j]) - low) * scale))
+        places[j] = np.uint16(q >> shift)
+        closest = min(closest, np.uint32(np.uint32(q + around) & mask))
+        highest = max(highest, q)
+    return closest, highest
+
+
+@numba.njit(nogil=True)
+def _places_narrow(values: Any, low: Any, scale: Any, shift: Any, around: Any, mask: Any, places: Any) -> Any:
+    """As `_places`, in float32 throughout: twice as many elements at a time, and less certain near edges."""
+    closest = np.uint32(0xFFFFFFFF)
+    highest = np.uint32(0)
+    for j in range(values.size):
+        q = np.uint32(np.int32((values[j] - low) * scale))
         places[j] = np.uint16(q >> shift)
         closest = min(closest, np.uint32(np.uint32(q + around) & mask))
         highest = max(highest, q)
@@ -253,7 +304,15 @@ def _tally(words: Any, tables: Any, width: Any) -> None:
 
 
 def _add_counts(
-    values: Any, edges: Any, low: Any, scale: Any, shift: Any, slack: Any, tables: Any, outside: Any
+    values: Any,
+    edges: Any,
+    low: Any,
+    scale: Any,
+    shift: Any,
+    slack: Any,
+    narrow: Any,
+    tables: Any,
+    outside: Any,
 ) -> None:
     """Count every element of `values` into the bin that the edges say.
 
@@ -262,29 +321,39 @@ def _add_counts(
         low, scale: (w - low) · scale is a place, see `_places`; below 2^31 for all w within the edges.
         shift: bits of the fraction of a place.
         slack: how many units of a place the arithmetic may be wrong near an edge; below 2^shift / 2.
+        narrow: whether float32 is enough for the arithmetic, with that slack.
         tables: uint32 [4, bins + 1]; the sum over the first axis is the count. The last column is no bin.
         outside: int64 [4]: NaN, infinities, below and above the edges.
     """
     bins = edges.size - 1
     width = np.uint64(bins + 1)
     flat = tables.reshape(tables.size)
-    places = np.empty(BLOCK, np.uint16)
+    places = np.empty(BIN_BLOCK, np.uint16)
     words = places.view(np.uint64)
     around = np.uint32(slack)
     mask = np.uint32((np.uint32(1) << shift) - np.uint32(1))
     top = np.uint32(np.uint32(bins) << shift)
-    for start in range(0, values.size, BLOCK):
-        stop = min(values.size, start + BLOCK)
+    low_narrow, scale_narrow = np.float32(low), np.float32(scale)
+    for start in range(0, values.size, BIN_BLOCK):
+        stop = min(values.size, start + BIN_BLOCK)
         part = values[start:stop]
-        closest, highest = _places(part, low, scale, shift, around, mask, places)
+        if narrow:
+            closest, highest = _places_narrow(part, low_narrow, scale_narrow, shift, around, mask, places)
+        else:
+            closest, highest = _places(part, low, scale, shift, around, mask, places)
         if closest <= np.uint32(2 * around) or highest >= top:
             for inner in range(0, part.size, FINE_BLOCK):
                 end = min(part.size, inner + FINE_BLOCK)
                 few = part[inner:end]
-                closest, highest = _places(few, low, scale, shift, around, mask, places[inner:end])
+                if narrow:
+                    closest, highest = _places_narrow(
+                        few, low_narrow, scale_narrow, shift, around, mask, places[inner:end]
+                    )
+                else:
+                    closest, highest = _places(few, low, scale, shift, around, mask, places[inner:end])
                 if closest <= np.uint32(2 * around) or highest >= top:
                     _settle(few, edges, low, scale, shift, places[inner:end], outside)
-        if part.size == BLOCK:
+        if part.size == BIN_BLOCK:
             _tally(words, flat, width)
         else:
             for j in range(part.size):
@@ -293,7 +362,7 @@ def _add_counts(
 
 add_counts = numba.njit(
     [
-        types.void(_vector(_f4), _vector(_f8), _f8, _f8, _u4, _u4, _u4[:, ::1], _i8[::1]),
+        types.void(_vector(_f4), _vector(_f8), _f8, _f8, _u4, _u4, types.boolean, _u4[:, ::1], _i8[::1]),
     ],
     nogil=True,
     cache=True,
@@ -386,6 +455,20 @@ def _add_within(bits: Any, bucket: Any, counts: Any) -> None:
 
 add_within = numba.njit([types.void(_vector(_u4), _u4, _i8[::1])], nogil=True, cache=True)(_add_within)
 """See `_add_within`."""
+
+
+# -- masks --------------------------------------------------------------------------------------------------
+
+
+def _hold(bits: Any, lives: Any) -> None:
+    """Set float32 patterns to zero where `lives` (uint8, 0 or 1) is 0, in place."""
+    for j in range(bits.size):
+        # All ones or all zeros: what is removed becomes +0.0, NaN too.
+        bits[j] &= np.uint32(-np.int32(lives[j]))
+
+
+hold = numba.njit([types.void(_u4[::1], _vector(_u1))], nogil=True, cache=True)(_hold)
+"""See `_hold`."""
 
 
 # -- pictures -----------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import numpy as np
 from core.analysis.bit_patterns import BitPatterns, countable
 from core.analysis.chunks import Array, Check
 from core.analysis.histogram import Histogram, HistogramCounter, automatic_bins, bin_edges
-from core.analysis.statistics import NEAR_ZERO, Statistics, StatisticsCounter
+from core.analysis.statistics import LARGE, NEAR_ZERO, Statistics, StatisticsCounter
 from core.models.elements import Elements
 from core.models.opened import OpenedModel
 
@@ -146,7 +146,10 @@ def _statistics(
     if countable(elements.dtype, elements.size):
         patterns = _patterns(source, check, threads)
         return patterns.statistics(near_zero), patterns
-    pieces = _Pieces(source, lambda: StatisticsCounter(near_zero), check, one_for_each_piece=True)
+    large = elements.size >= LARGE
+    pieces = _Pieces(
+        source, lambda: StatisticsCounter(near_zero, large=large), check, one_for_each_piece=True
+    )
     total = StatisticsCounter(near_zero)
     # In the order of the tensor, so that the sums do not depend on which thread was faster.
     for counter in pieces.each(threads):

@@ -1,9 +1,13 @@
 """Masks: which weights live, kept beside the model by parameter name and applied in place."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+
+from core.analysis import acceleration
 
 
 class Masks:
@@ -41,18 +45,40 @@ class Masks:
 
 
 class MaskHolder:
-    """Holds removed weights at zero while an optimizer runs: one fused multiplication after each update.
+    """Holds removed weights at exactly zero while an optimizer runs, after each of its updates.
 
-    The masks are turned into the weights' dtype once, because multiplying is several times cheaper per update than
-    filling by a bool mask.
+    On a CPU a compiled loop reads one byte for each weight, a quarter of what multiplying by a mask of floats reads;
+    for small networks that is most of what masks cost. Elsewhere, and without numba, one fused multiplication does
+    it: several times cheaper than filling by a bool mask. Both give the same values (zeros may differ in sign).
     """
 
     def __init__(self, module: nn.Module, masks: Masks) -> None:
-        self._weights: list[Tensor] = [module.get_parameter(name) for name in masks]
-        self._factors = [masks[name].to(w.device, w.dtype) for name, w in zip(masks, self._weights)]
+        self._hold_compiled: Callable[[Any, Any], None] | None = None
+        self._compiled: list[tuple[Any, Any]] = []
+        self._weights: list[Tensor] = []
+        self._factors: list[Tensor] = []
+        if len(masks) and acceleration.load_compiled():
+            self._hold_compiled = acceleration.kernels().hold  # type: ignore[union-attr]
+        for name in masks:
+            weight, mask = module.get_parameter(name), masks[name]
+            if self._hold_compiled is not None and _plain(weight):
+                # The arrays look at the tensors' own memory, which updates change in place.
+                bits = weight.detach().view(torch.int32).reshape(-1).numpy().view(np.uint32)
+                lives = mask.to("cpu").contiguous().view(torch.uint8).reshape(-1).numpy()
+                self._compiled.append((bits, lives))
+            else:
+                self._weights.append(weight)
+                self._factors.append(mask.to(weight.device, weight.dtype))
 
     @torch.no_grad()
     def hold(self) -> None:
         """Zero the removed weights."""
+        if self._hold_compiled is not None:
+            for bits, lives in self._compiled:
+                self._hold_compiled(bits, lives)
         if self._weights:
             torch._foreach_mul_(self._weights, self._factors)
+
+
+def _plain(weight: Tensor) -> bool:
+    return weight.device.type == "cpu" and weight.dtype == torch.float32 and weight.is_contiguous()

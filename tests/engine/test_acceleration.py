@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from core.analysis import Statistics, acceleration, heatmap, histogram, statistics
 from core.analysis.histogram import HistogramCounter, bin_edges, finite_range
 from core.analysis.magnitudes import magnitude_table
-from core.analysis.statistics import StatisticsCounter
+from core.analysis.statistics import LARGE, StatisticsCounter
 
 RANDOM = np.random.default_rng(11)
 NORMAL = RANDOM.standard_normal(300_001).astype(np.float32)
@@ -243,3 +243,41 @@ def test_warming_up_can_be_stopped_at_once() -> None:
         "acceleration.WarmUp().stop()"
     )
     assert subprocess.run([sys.executable, "-c", words], check=False).returncode == 0
+
+
+def test_a_large_tensor_is_summed_faster_and_as_well() -> None:
+    values = np.random.default_rng(3).normal(0.01, 0.05, LARGE + 1000).astype(np.float32)
+    values[::7] = 0
+    ours = statistics(values)
+    exact = values.astype(np.float64)
+    mean, std = exact.mean(), exact.std()
+    assert ours.count == LARGE + 1000
+    assert (ours.minimum, ours.maximum) == (exact.min(), exact.max())
+    assert ours.zeros == np.count_nonzero(values == 0)
+    assert ours.mean == pytest.approx(mean, rel=1e-8)
+    assert ours.std == pytest.approx(std, rel=1e-8)
+    assert ours.l1 == pytest.approx(np.abs(exact).sum(), rel=1e-8)
+    assert ours.kurtosis == pytest.approx(((exact - mean) ** 4).mean() / std**4 - 3, abs=1e-7)
+
+
+@pytest.mark.parametrize("factor", [1e-12, 1.0, 1e12])
+def test_powers_that_float32_cannot_hold_are_summed_in_float64(factor: float) -> None:
+    values = (np.random.default_rng(4).normal(1, 1, LARGE) * factor).astype(np.float32)
+    exact = values.astype(np.float64)
+    ours = statistics(values)
+    assert ours.std == pytest.approx(exact.std(), rel=1e-7)
+    kurtosis = ((exact - exact.mean()) ** 4).mean() / exact.std() ** 4 - 3
+    assert ours.kurtosis == pytest.approx(kurtosis, abs=1e-7)
+
+
+@pytest.mark.parametrize("bins", [16, 100, 256, 500, 4096])
+def test_elements_on_and_beside_edges_are_counted_as_numpy_counts_them(bins: int) -> None:
+    rng = np.random.default_rng(bins)
+    values = rng.standard_normal(20_000).astype(np.float32)
+    edges = np.histogram_bin_edges(values, bins).astype(np.float32)
+    near = [edges, np.nextafter(edges, np.float32(-9)), np.nextafter(edges, np.float32(9))]
+    values = np.concatenate([values, *near])
+    values = values[(values >= edges[0]) & (values <= edges[-1])]
+    rng.shuffle(values)
+    counts, _ = np.histogram(values, bins)
+    np.testing.assert_array_equal(histogram(values, bins).counts, counts)
