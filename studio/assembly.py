@@ -4,6 +4,7 @@ Imports of this module cost a tenth of a second, those inside its methods ten ti
 paint the window.
 """
 
+import gc
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer, Signal
@@ -328,6 +329,9 @@ class Assembly(QObject):
         self.background.ask("torch", _import_torch, self._torch_loaded, self.state.problem.emit)
 
     def _torch_loaded(self, version: str) -> None:
+        # What libraries bring with them lives as long as the program. Looking through all of it for garbage would stop
+        # every thread for a fifth of a second, again and again.
+        gc.freeze()
         self.window.machine.setToolTip(f"torch {version}. Change device and threads in Preferences (Ctrl+,).")
 
     def _model_there(self, _: object) -> None:

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QObject
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFileDialog
@@ -13,17 +15,25 @@ from PySide6.QtWidgets import QFileDialog
 from core.analysis.summary import LayerSummary, summarize_tensor
 from core.errors import StudioError
 from core.files import write_text
+from core.models.description import Layer
 from core.models.opened import OpenedModel
 from studio.jobs.background import Background, Ticket
 from studio.problem import Problem, problem_from
 from studio.settings import LAYER_COLUMNS, LAYER_TREE, NEAR_ZERO, Settings
 from studio.state import AppState
-from studio.tables.layers import LayerTable
+from studio.tables.layer_tree import ModuleTree
+from studio.tables.layers import TEXT_COLUMNS, LayerTable, text_ranks
 from studio.views.layer_panel import LayerPanel
 
 TOPIC = "layer summaries"
+PREPARATION_TOPIC = "layer preparation"
+MANY_LAYERS = 1_000
+"""From so many layers on, order and tree are prepared by a worker."""
+
 BATCH_SECONDS = 0.05
 """Work between two updates of the table; after each, the rows on the screen come first again."""
+UNSEEN_BATCH_SECONDS = 0.25
+"""The same once everything on the screen is counted: the table is painted anew after each."""
 
 Found = list[tuple[int, LayerSummary | Problem]]
 
@@ -124,12 +134,32 @@ class LayersController(QObject):
 
     def _model_changed(self, model: OpenedModel | None) -> None:
         self._background.drop(TOPIC)
+        self._background.drop(PREPARATION_TOPIC)
         self._told_problem = False
         if model is None:
             self._panel.show_nothing()
             return
-        self._panel.show_layers(model.description.layers)
+        layers = model.description.layers
+        self._panel.show_layers(layers)
+        if len(layers) >= MANY_LAYERS:
+            self._prepare(layers)
         self._count_more(model)
+
+    def _prepare(self, layers: tuple[Layer, ...]) -> None:
+        """Find out beforehand how texts are sorted and what the tree is, so that no click has to wait for it."""
+        table, total = self._panel.model, self._panel.model.total_weights
+
+        def work(ticket: Ticket) -> tuple[ModuleTree, dict[int, NDArray[np.intp]]]:
+            ranks = {}
+            for column in TEXT_COLUMNS:
+                ticket.check()
+                ranks[column] = text_ranks(layers, column, total)
+            return ModuleTree(layers), ranks
+
+        def done(found: tuple[ModuleTree, dict[int, NDArray[np.intp]]]) -> None:
+            table.offer(layers, *found)
+
+        self._background.ask(PREPARATION_TOPIC, work, done, self._failed)
 
     def _count_more(self, model: OpenedModel) -> None:
         """Have the next layers counted: those on the screen first."""
@@ -150,8 +180,10 @@ class LayersController(QObject):
         visible = dict.fromkeys(place for place in seen if place in left)
         queue = [*visible, *(place for place in missing if place not in visible)]
 
+        seconds = BATCH_SECONDS if visible else UNSEEN_BATCH_SECONDS
+
         def work(ticket: Ticket) -> Found:
-            return _count(model, queue, limit, ticket)
+            return _count(model, queue, limit, seconds, ticket)
 
         def done(found: Found) -> None:
             self._add(found)
@@ -172,10 +204,12 @@ class LayersController(QObject):
         self._state.problem.emit(problem)
 
 
-def _count(model: OpenedModel, queue: Sequence[int], near_zero: float, ticket: Ticket) -> Found:
+def _count(
+    model: OpenedModel, queue: Sequence[int], near_zero: float, seconds: float, ticket: Ticket
+) -> Found:
     """Summaries of the first layers of the queue, as many as the time of one batch allows, at least one."""
     found: Found = []
-    until = time.monotonic() + BATCH_SECONDS
+    until = time.monotonic() + seconds
     for place in queue:
         ticket.check()
         layer = model.description.layers[place]

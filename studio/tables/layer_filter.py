@@ -3,7 +3,7 @@
 import operator
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,9 +51,13 @@ EXAMPLES: tuple[tuple[str, str], ...] = (
 """What can be typed, and what it finds: offered in a menu so that nobody has to guess the rules."""
 
 
-def matching(
-    text: str, haystacks: Sequence[str], figures: dict[str, NDArray[np.float64]]
-) -> NDArray[np.bool_]:
+class Figures(Protocol):
+    """Columns of figures by key; a dict will do."""
+
+    def get(self, key: str, /) -> NDArray[np.float64] | None: ...
+
+
+def matching(text: str, haystacks: Sequence[str], figures: Figures) -> NDArray[np.bool_]:
     """Which layers a filter lets through.
 
     Args:

@@ -19,6 +19,8 @@ class LayerWall(QAbstractListModel):
     def __init__(self, table: LayerTable, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._table = table
+        self._asleep = False
+        self._stale = False
         self._layers: NDArray[np.intp] = table.shown()
         self._row_of = np.zeros(0, np.intp)
         self._index_rows()
@@ -71,7 +73,26 @@ class LayerWall(QAbstractListModel):
         right = max(float(one.thumbnail.edges[-1]) for one in spans)
         return left, right, max(float(densities(one).max()) for one in spans)
 
+    def sleep(self) -> None:
+        """Nobody looks: what changes from now on is made up for by `wake`. Laying out thousands of cells takes long."""
+        self._asleep = True
+
+    def wake(self) -> None:
+        """Somebody looks again."""
+        self._asleep = False
+        if self._stale:
+            self._stale = False
+            self._renew()
+
     def _renew(self) -> None:
+        if self._asleep:
+            if not self._stale:
+                self._stale = True
+                self.beginResetModel()
+                self._layers = np.zeros(0, np.intp)
+                self._index_rows()
+                self.endResetModel()
+            return
         self.beginResetModel()
         self._layers = self._table.shown()
         self._index_rows()
@@ -82,6 +103,8 @@ class LayerWall(QAbstractListModel):
         self._row_of[self._layers] = np.arange(self._layers.size)
 
     def _counted(self, layers: object) -> None:
+        if self._asleep:
+            return
         rows = [row for layer in layers if (row := self.row_of(layer)) is not None]  # type: ignore[attr-defined]
         if rows:
             self.dataChanged.emit(self.index(min(rows)), self.index(max(rows)))

@@ -3,7 +3,7 @@
 Rows are layers, or in the tree also the modules that they belong to. All figures lie in arrays, one place per layer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from studio.tables.layer_figures import (
     figures_of,
     put,
 )
-from studio.tables.layer_filter import matching
+from studio.tables.layer_filter import Figures, matching
 from studio.tables.layer_tips import branch_tip, layer_tip
 from studio.tables.layer_tree import Arranged, ModuleTree
 from studio.tables.natural import natural_key
@@ -59,7 +59,7 @@ class LayerTable(QAbstractTableModel):
         self._summaries: list[LayerSummary | Problem | None] = []
         self._total = 0
         self._near_zero = NEAR_ZERO
-        self._haystacks: list[str] = []
+        self._haystacks: list[str] | None = None
         self._fixed: dict[str, Values] = {}
         self._counted: dict[str, Values] = empty_arrays(0)
         self._missing = np.zeros(0, np.bool_)
@@ -82,20 +82,14 @@ class LayerTable(QAbstractTableModel):
         self._layers = tuple(layers)
         number = len(self._layers)
         self._summaries = [None] * number
-        self._haystacks = [f"{layer.name} {layer.kind} {layer.dtype}".lower() for layer in self._layers]
+        self._haystacks = None
         self._text_ranks = {}
-        self._weights = np.array([layer.weights for layer in self._layers], np.int64)
+        self._weights = np.fromiter((layer.weights for layer in self._layers), np.int64, number)
         self._total = int(self._weights.sum())
         self._missing = np.ones(number, np.bool_)
         self._counted = empty_arrays(number)
         self._branches = None
         self._fixed = {}
-        for column in COLUMNS:
-            if column.number is not None and not column.from_statistics:
-                figures = (column.number(layer, None, self._total) for layer in self._layers)
-                self._fixed[column.key] = np.array(
-                    [np.nan if one is None else one for one in figures], np.float64
-                )
         self._grown = None
         self._folded = set()
         self._arrange()
@@ -262,7 +256,7 @@ class LayerTable(QAbstractTableModel):
 
     def _arrange(self) -> None:
         number = len(self._layers)
-        allowed = matching(self._filter, self._haystacks, self._filterable()) if self._filter else None
+        allowed = matching(self._filter, self._searchable(), FilterColumns(self)) if self._filter else None
         keys = self._sort_keys()
         if self._in_tree:
             # While something is looked for, folded branches open by themselves.
@@ -295,25 +289,47 @@ class LayerTable(QAbstractTableModel):
         key = (column, self._in_tree)
         if key not in self._text_ranks:
             rows: list[Row] = [*self._layers, *(self._tree.groups if self._in_tree else ())]
-            texts = [natural_key(COLUMNS[column].text(row, None, self._total)) for row in rows]
-            places = {text: rank for rank, text in enumerate(sorted(set(texts)))}
-            self._text_ranks[key] = np.array([places[text] for text in texts], np.intp)
+            self._text_ranks[key] = text_ranks(rows, column, self._total)
         return self._text_ranks[key]
+
+    def offer(self, layers: Sequence[Layer], tree: ModuleTree, ranks: Mapping[int, NDArray[np.intp]]) -> None:
+        """Take over what a worker found out of these layers, if they are still the ones shown.
+
+        Args:
+            ranks: what `text_ranks` says, by column.
+        """
+        if tuple(layers) == self._layers:
+            self._grown = self._grown or tree
+            for column, found in ranks.items():
+                self._text_ranks.setdefault((column, False), found)
 
     def _values(self, key: str, *, branches: bool) -> Values:
         """A column's figures, of the layers or also of the branches."""
-        own = self._fixed[key] if key in self._fixed else counted_column(self._counted, key)
+        fixed = key in _FIXED
+        own = self._known_beforehand(key) if fixed else counted_column(self._counted, key)
         if not branches or not self._tree.starts.size:
             return own
-        if key in self._fixed:
+        if fixed:
             below = np.add.reduceat(own[self._tree.members], self._tree.starts)
         else:
             below = counted_column(self._branch_figures(), key)
         return np.concatenate([own, below])
 
-    def _filterable(self) -> dict[str, Values]:
-        keys = [column.key for column in COLUMNS if column.number is not None]
-        return {key: self._values(key, branches=False) for key in keys}
+    def _known_beforehand(self, key: str) -> Values:
+        """A column's figures that need no counting; worked out when they are first asked for."""
+        if key not in self._fixed:
+            number = _FIXED[key]
+            figures = (number(layer, None, self._total) for layer in self._layers)
+            self._fixed[key] = np.fromiter(
+                (np.nan if one is None else one for one in figures), np.float64, len(self._layers)
+            )
+        return self._fixed[key]
+
+    def _searchable(self) -> list[str]:
+        """The text of each layer in which words are looked for."""
+        if self._haystacks is None:
+            self._haystacks = [f"{layer.name} {layer.kind} {layer.dtype}".lower() for layer in self._layers]
+        return self._haystacks
 
     def _branch_figures(self) -> dict[str, Values]:
         if self._branches is None:
@@ -410,6 +426,38 @@ class LayerTable(QAbstractTableModel):
             layer, figures = self._layers[place], self.figures(place)
             rows.append([column.exact(layer, figures, self._total) for column in columns])
         return rows
+
+
+class FilterColumns(Figures):
+    """The figures by which a table can be filtered, worked out when a bound names them."""
+
+    def __init__(self, table: LayerTable) -> None:
+        self._table = table
+
+    def get(self, key: str) -> Values | None:
+        return self._table._values(key, branches=False) if key in _NUMBERED else None
+
+
+_NUMBERED = frozenset(column.key for column in COLUMNS if column.number is not None)
+_FIXED = {
+    column.key: column.number
+    for column in COLUMNS
+    if column.number is not None and not column.from_statistics
+}
+
+
+TEXT_COLUMNS = tuple(place for place, column in enumerate(COLUMNS) if column.number is None)
+"""The columns that are sorted by their text."""
+
+
+def text_ranks(rows: Sequence[Row], column: int, total: int) -> NDArray[np.intp]:
+    """For each row the rank of its text in a column, numbers within texts by their value.
+
+    Needs no table, so that a worker can find it out: ten thousand rows take longer than a window may stand still.
+    """
+    texts = [natural_key(COLUMNS[column].text(row, None, total)) for row in rows]
+    places = {text: rank for rank, text in enumerate(sorted(set(texts)))}
+    return np.fromiter((places[text] for text in texts), np.intp, len(texts))
 
 
 def _alignment(section: int) -> Qt.AlignmentFlag:

@@ -14,7 +14,7 @@ from PySide6.QtCore import (
     QTimer,
     Signal,
 )
-from PySide6.QtGui import QKeyEvent, QResizeEvent
+from PySide6.QtGui import QHideEvent, QKeyEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QAbstractItemView, QCheckBox, QListView, QVBoxLayout, QWidget
 
 from core.formatting import count
@@ -27,6 +27,8 @@ from studio.views.wall_delegate import CELL_HEIGHT, WallDelegate
 
 _NARROWEST = 168
 _SETTLE_MS = 200
+_BATCH = 500
+"""Cells that are laid out at a time."""
 
 
 class WallView(QWidget):
@@ -41,6 +43,7 @@ class WallView(QWidget):
         self.setObjectName("wallView")
         self._model: LayerWall | None = None
         self._restoring = False
+        self._names: tuple[str, ...] = ()
         self.common = _check(
             "wallCommon",
             "Common axes",
@@ -64,6 +67,9 @@ class WallView(QWidget):
         self.list.setMovement(QListView.Movement.Static)
         self.list.setResizeMode(QListView.ResizeMode.Adjust)
         self.list.setUniformItemSizes(True)
+        # Between two batches of cells the window answers.
+        self.list.setLayoutMode(QListView.LayoutMode.Batched)
+        self.list.setBatchSize(_BATCH)
         self.list.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.list.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -91,6 +97,8 @@ class WallView(QWidget):
     def set_table(self, table: LayerTable) -> None:
         """Show the layers of this table from now on."""
         self._model = LayerWall(table, self)
+        if not self.isVisible():
+            self._model.sleep()
         self.list.setModel(self._model)
         self.list.selectionModel().selectionChanged.connect(self._selection_touched)
         self._model.modelReset.connect(self._scale_chosen)
@@ -117,20 +125,21 @@ class WallView(QWidget):
     def select(self, names: Sequence[str]) -> None:
         """Select layers by name, without telling."""
         model = self._model
-        if model is None:
+        self._names = tuple(names)
+        if model is None or not self.isVisible():
             return
         wanted = set(names)
         rows = [
             row
-            for place, layer in enumerate(model.table.layers)
+            for place, layer in enumerate(model.table.layers if wanted else ())
             if layer.name in wanted and (row := model.row_of(place)) is not None
         ]
         chosen = self.list.selectionModel()
         if sorted(index.row() for index in chosen.selectedIndexes()) == sorted(rows):
             return
         selection = QItemSelection()
-        for row in rows:
-            selection.select(model.index(row), model.index(row))
+        for first, last in _spans(sorted(rows)):
+            selection.select(model.index(first), model.index(last))
         flags = QItemSelectionModel.SelectionFlag
         self._restoring = True
         try:
@@ -141,6 +150,17 @@ class WallView(QWidget):
                 self.list.scrollTo(current)
         finally:
             self._restoring = False
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if self._model is not None:
+            self._model.wake()
+            self.select(self._names)
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        super().hideEvent(event)
+        if self._model is not None:
+            self._model.sleep()
 
     # -- inside ---------------------------------------------------------------------------------------------
 
@@ -196,6 +216,17 @@ class WallView(QWidget):
 
     def _repaint(self, _tokens: object) -> None:
         self.list.viewport().update()
+
+
+def _spans(rows: Sequence[int]) -> list[tuple[int, int]]:
+    """Sorted numbers as ranges: a selection of a few ranges costs less than one of many rows."""
+    spans: list[tuple[int, int]] = []
+    for row in rows:
+        if spans and row == spans[-1][1] + 1:
+            spans[-1] = (spans[-1][0], row)
+        else:
+            spans.append((row, row))
+    return spans
 
 
 def _check(name: str, text: str, tip: str) -> QCheckBox:

@@ -21,6 +21,7 @@ from studio.state import AppState
 from studio.tables.layer_columns import COLUMNS, NAME, WEIGHTS, ZEROS
 from studio.tables.layer_filter import EXAMPLES, matching
 from studio.tables.layer_tree import ModuleTree
+from studio.tables.layers import FilterColumns
 from studio.views.layer_delegate import INDENT
 from studio.views.layer_panel import LayerPanel
 
@@ -358,7 +359,7 @@ def test_examples_of_the_filter_can_be_chosen(qtbot: QtBot, panel: LayerPanel) -
 
 
 def test_every_example_is_understood(panel: LayerPanel) -> None:
-    figures = panel.model._filterable()
+    figures = FilterColumns(panel.model)
     for text, _meaning in EXAMPLES:
         for term in text.split():
             if any(sign in term for sign in "<>="):

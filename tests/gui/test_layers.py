@@ -20,6 +20,7 @@ from studio.controllers.layers import LayersController
 from studio.jobs.background import Background
 from studio.state import AppState
 from studio.tables.layer_columns import COLUMNS, DISTRIBUTION, NAME, WEIGHTS, ZEROS
+from studio.tables.layer_tree import ModuleTree
 from studio.tables.layers import LayerTable
 from studio.views.layer_panel import LayerPanel
 
@@ -340,3 +341,36 @@ def test_statistics_that_arrive_late_do_not_move_rows_until_all_are_there(qtbot:
 
 def test_help_of_the_filter_names_bounds(panel: LayerPanel) -> None:
     assert re.search(r">1000.*zeros>50%", panel.filter.toolTip())
+
+
+def test_thousands_of_layers_are_prepared_by_a_worker(
+    state: AppState, background: Background, qtbot: QtBot
+) -> None:
+    panel = LayerPanel()
+    qtbot.addWidget(panel)
+    controller = LayersController(state, background, panel)
+    shared = weights(2, 3)
+    model = model_of({f"block{n % 40}.part{n}.fc": shared for n in range(1_200)})
+    state.set_model(model)
+    qtbot.waitUntil(lambda: background.idle and not controller.table.missing())
+    table = panel.model
+    with pytest.MonkeyPatch.context() as patch:
+        # Whoever ranks texts or grows a tree now would do it on the window's thread.
+        patch.setattr("studio.tables.layers.text_ranks", None)
+        patch.setattr("studio.tables.layers.ModuleTree", None)
+        table.sort(NAME)
+        shown = [table.layers[place].name for place in table.shown()]
+        table.sort(-1)
+        table.set_tree(True)
+    assert shown[:3] == ["block0.part0.fc", "block0.part40.fc", "block0.part80.fc"]
+    assert table.rowCount() > 1_200
+
+
+def test_what_was_prepared_for_another_model_is_dropped(panel: LayerPanel) -> None:
+    first, second = model_of({"b": weights(2, 2), "a": weights(2, 2)}), model_of({"c": weights(2, 2)})
+    panel.show_layers(second.description.layers)
+    layers = first.description.layers
+    panel.model.offer(layers, ModuleTree(layers), {NAME: np.array([1, 0])})
+    panel.model.sort(NAME)
+    panel.model.set_tree(True)
+    assert panel.model.rowCount() == 1
