@@ -50,11 +50,17 @@ def distributions(
     bins: int | None = None,
     near_zero: float = NEAR_ZERO,
     check: Check | None = None,
+    *,
+    own_ranges: bool = False,
 ) -> tuple[LayerDistribution, ...]:
     """Statistics and histograms of `layers`, all with the same edges, which span the weights of all.
 
-    `bins` of None chooses by the number of weights of the largest layer. One layer alone gets the edges that
-    `numpy.histogram` gives it. `check` may raise to give up.
+    Args:
+        bins: None chooses by the number of weights of the largest layer.
+        check: may raise to give up.
+        own_ranges: only layers of one name share edges (as many for all), which span just their weights.
+
+    One layer alone gets the edges that `numpy.histogram` gives it.
     """
     if len(layers) == 1:
         with layers[0].opened() as elements:
@@ -64,16 +70,26 @@ def distributions(
     for layer in layers:
         with layer.opened() as elements:
             figures.append(statistics_of(elements, near_zero, check, _threads(elements)))
-    lows = [found.minimum for found in figures if found.minimum is not None]
-    highs = [found.maximum for found in figures if found.maximum is not None]
     number = bins or automatic_bins(max((found.finite for found in figures), default=0))
-    common = (min(lows), max(highs)) if lows else None
     found_all = []
     for layer, known in zip(layers, figures, strict=True):
+        together = [
+            found
+            for other, found in zip(layers, figures, strict=True)
+            if not own_ranges or other.name == layer.name
+        ]
         with layer.opened() as elements:
-            counted = histogram_of(elements, known, number, common, check, _threads(elements))
+            # Alone, the range comes from the weights themselves, as numpy takes it.
+            span = _span(together) if len(together) > 1 else None
+            counted = histogram_of(elements, known, number, span, check, _threads(elements))
         found_all.append(LayerDistribution(layer.name, layer.layer, known, counted))
     return tuple(found_all)
+
+
+def _span(figures: Sequence[Statistics]) -> tuple[float, float] | None:
+    lows = [found.minimum for found in figures if found.minimum is not None]
+    highs = [found.maximum for found in figures if found.maximum is not None]
+    return (min(lows), max(highs)) if lows else None
 
 
 def _threads(elements: Elements) -> int:

@@ -230,14 +230,15 @@ class InspectController(QObject):
         if view is None or cache is None:
             return
         drawn, bins, selected = layers[:MOST_DRAWN], view.bins, len(layers)
+        own_axes = view.own_axes.isChecked()
         others = self.comparison.references
 
         def work(ticket: Ticket) -> Distributions:
-            return look_at_distributions(cache, drawn, bins, others, ticket.check)
+            return look_at_distributions(cache, drawn, bins, others, ticket.check, own_axes=own_axes)
 
         def done(found: Distributions) -> None:
             self._inspector.notice.clear()
-            view.show_layers(found.layers, selected, found.references)
+            view.show_layers(found.layers, selected, found.references, own_axes=found.own_axes)
 
         self._inspector.notice.show_busy()
         self._background.ask(HISTOGRAM_TOPIC, work, done, self._failed)

@@ -76,10 +76,15 @@ class Removal:
 
 @dataclass(frozen=True, eq=False)
 class Distributions:
-    """The layers asked for, and the same layers of other models; all share their edges."""
+    """The layers asked for, and the same layers of other models.
+
+    Attributes:
+        own_axes: only layers of one name share their edges; otherwise all do.
+    """
 
     layers: tuple[LayerDistribution, ...]
     references: tuple[Reference, ...]
+    own_axes: bool = False
 
 
 def look_at_distributions(
@@ -88,6 +93,8 @@ def look_at_distributions(
     bins: int | None,
     others: Sequence[tuple[str, WeightCache]],
     check: Check,
+    *,
+    own_axes: bool = False,
 ) -> Distributions:
     """Histograms and statistics of layers, given with their index in the model, also in other models."""
     named = [
@@ -106,10 +113,12 @@ def look_at_distributions(
         missing = tuple(one.name for one in named if one.name not in there)
         spans.append((title, len(wanted), len(wanted) + len(found), missing))
         wanted += found
-    counted = distributions(wanted, bins, check=check)
+    own_axes = own_axes and len(named) > 1
+    counted = distributions(wanted, bins, check=check, own_ranges=own_axes)
     return Distributions(
         counted[: len(named)],
         tuple(Reference(title, counted[first:last], missing) for title, first, last, missing in spans),
+        own_axes,
     )
 
 

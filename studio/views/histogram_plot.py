@@ -14,14 +14,14 @@ from PySide6.QtWidgets import QWidget
 
 from core.analysis.distributions import LayerDistribution
 from core.analysis.percentiles import USUAL
-from core.formatting import count, percent, short_count, significant
+from core.formatting import short_count, significant
 from studio import theme
 from studio.views.histogram_marks import PercentileLines, ThresholdPair, faint, small_font
+from studio.views.histogram_words import Drawn, as_csv, read_out
 from studio.views.plot_frame import PlotFrame
 from studio.views.references import Reference
 
 _STYLES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine)
-_NAMED_IN_READ_OUT = 3
 _IN_LEGEND = 4
 _FILLED = 3
 """Layers up to which overlaid bars are filled: many see-through areas are muddy, and slow to paint."""
@@ -61,7 +61,7 @@ class CountAxis(pg.AxisItem):
 
 
 class HistogramPlot(PlotFrame):
-    """Draws distributions that share their edges; each layer in its own colour."""
+    """Draws distributions that share their edges, or each on axes of its own; each layer in its own colour."""
 
     threshold_moved = Signal(float)  # by mouse or keyboard
 
@@ -73,6 +73,7 @@ class HistogramPlot(PlotFrame):
         self._logarithmic = False
         self._with_zeros = False
         self._as_share = False
+        self._own_axes = False
         self._items: list[pg.GraphicsObject] = []
         self._marks: list[pg.GraphicsObject] = []
         self._axis: CountAxis | None = None
@@ -106,17 +107,31 @@ class HistogramPlot(PlotFrame):
         return self._references
 
     @property
+    def own_axes(self) -> bool:
+        """Whether each layer fills the width and the height on its own."""
+        return self._own_axes
+
+    @property
     def largest(self) -> float:
         """The largest magnitude on the axis."""
         edges = [abs(float(edge)) for one in self._layers[:1] for edge in one.histogram.edges[[0, -1]]]
         return max(edges, default=1.0)
 
-    def set_layers(self, layers: Sequence[LayerDistribution], references: Sequence[Reference] = ()) -> None:
+    def set_layers(
+        self,
+        layers: Sequence[LayerDistribution],
+        references: Sequence[Reference] = (),
+        *,
+        own_axes: bool = False,
+    ) -> None:
         """Draw other distributions; the view stays if the same layers are drawn with other bins.
 
-        The layers of `references` share the edges too and are drawn as outlines.
+        The layers of `references` share the edges too and are drawn as outlines. With `own_axes` only layers of one
+        name share them.
         """
         same = [_identity(one) for one in self._layers] == [_identity(one) for one in layers]
+        same &= own_axes == self._own_axes
+        self._own_axes = own_axes
         same &= [one.title for one in self._references] == [one.title for one in references]
         self._layers, self._references = tuple(layers), tuple(references)
         self.redraw()
@@ -160,7 +175,10 @@ class HistogramPlot(PlotFrame):
         self._axis.logarithmic = self._logarithmic
         counts = ("share of the layer's weights", "%") if self._as_share else ("count", "weights")
         bins = self._layers[0].histogram.bins if self._layers else 0
-        self.set_axes((f"weight value ({bins} bins)" if bins else "weight value", ""), counts)
+        value = ("weight value", "")
+        if self._own_axes:
+            value, counts = ("place between a layer's own ends", "%"), ("height of its tallest bin", "%")
+        self.set_axes((f"{value[0]} ({bins} bins)" if bins else value[0], value[1]), counts)
         tokens = theme.tokens()
         self.set_legend(self._entries(tokens))
         for one in self._layers:
@@ -171,7 +189,8 @@ class HistogramPlot(PlotFrame):
         self._draw_percentiles()
         self.threshold.restyle()
         self._draw_thresholds(tokens)
-        if any(one.statistics.zeros for one in self._layers) and not self._with_zeros:
+        zeros_left_out = any(one.statistics.zeros for one in self._layers) and not self._with_zeros
+        if zeros_left_out and not self._own_axes:
             self._add(pg.InfiniteLine(0, pen=pg.mkPen(tokens.text_muted, style=Qt.PenStyle.DotLine)))
         self._cursor.setBrush(faint(tokens.text, 22))
 
@@ -187,6 +206,9 @@ class HistogramPlot(PlotFrame):
 
     def _draw_percentiles(self) -> None:
         tokens = theme.tokens()
+        if self._own_axes:
+            self._percentile_lines.draw((), {}, USUAL, 1.0)
+            return
         layers = [(one.name, tokens.series_color(one.layer)) for one in self._layers]
         height = self.plot.getPlotItem().getViewBox().height()
         self._percentile_lines.draw(layers, self._percentiles, USUAL, height)
@@ -204,7 +226,7 @@ class HistogramPlot(PlotFrame):
         near = np.convolve(~empty, np.ones(3, np.bool_))[1:-1]
         # A dashed line along the whole foot of the plot would be the loudest thing in it.
         heights = np.where(empty, np.where(near, base, np.nan), heights)
-        curve = pg.PlotCurveItem(one.histogram.edges, heights, stepMode="center", pen=pen, connect="finite")
+        curve = pg.PlotCurveItem(self.drawn_edges(one), heights, stepMode="center", pen=pen, connect="finite")
         curve.setZValue(4)
         self._add(curve, bounds=True)
 
@@ -212,7 +234,7 @@ class HistogramPlot(PlotFrame):
         heights = self.heights(one)
         base, several = self._base(), len(self._layers) > 1
         color = tokens.series_color(one.layer)
-        edges = one.histogram.edges
+        edges = self.drawn_edges(one)
         drawn = heights > base
         if len(self._layers) <= _FILLED:
             bars = pg.BarGraphItem(
@@ -237,6 +259,8 @@ class HistogramPlot(PlotFrame):
         for item in self._marks:
             self.plot.removeItem(item)
         self._marks = []
+        if self._own_axes:
+            return
         marked = [(one, self._thresholds[one.name]) for one in self._layers if one.name in self._thresholds]
         common = len({threshold for _, threshold in marked}) == 1
         for number, (one, threshold) in enumerate(marked):
@@ -279,7 +303,9 @@ class HistogramPlot(PlotFrame):
     def heights(self, one: LayerDistribution) -> NDArray[np.float64]:
         """How high each bar stands on the axis (exponents of ten on a logarithmic one)."""
         heights = self.counts(one).astype(np.float64)
-        if self._as_share and one.statistics.count:
+        if self._own_axes:
+            heights *= 100 / max(1.0, float(heights.max(initial=0.0)))
+        elif self._as_share and one.statistics.count:
             heights *= 100 / one.statistics.count
         if self._logarithmic:
             with np.errstate(divide="ignore"):
@@ -287,9 +313,18 @@ class HistogramPlot(PlotFrame):
             heights[np.isneginf(heights)] = self._base()
         return heights
 
+    def drawn_edges(self, one: LayerDistribution) -> NDArray[np.float64]:
+        """Where its bins stand on the axis: weight values, or percent of the way between its own ends."""
+        edges = one.histogram.edges
+        if not self._own_axes:
+            return edges
+        return (edges - edges[0]) * (100 / (edges[-1] - edges[0]))
+
     def _base(self) -> float:
         if not self._logarithmic:
             return 0.0
+        if self._own_axes:
+            return -2.0
         if not self._as_share:
             # A bin with one weight must still be seen, and log 1 is 0.
             return float(np.log10(0.5))
@@ -301,7 +336,7 @@ class HistogramPlot(PlotFrame):
         box = self.plot.getPlotItem().getViewBox()
         if not self._layers:
             return
-        edges = self._layers[0].histogram.edges
+        edges = self.drawn_edges(self._layers[0])
         left, right = float(edges[0]), float(edges[-1])
         width = right - left
         box.setLimits(xMin=left - width, xMax=right + width, maxXRange=3 * width)
@@ -343,51 +378,31 @@ class HistogramPlot(PlotFrame):
     def hover(self, position: QPointF | None) -> None:
         place = None
         if position is not None and self._layers:
-            place = self._layers[0].histogram.bin_of(position.x())
+            place = self._bin_at(position.x())
         if place is None:
             self._cursor.hide()
             self.read_out.clear()
             return
-        edges = self._layers[0].histogram.edges
+        edges = self.drawn_edges(self._layers[0])
         self._cursor.setRegion((float(edges[place]), float(edges[place + 1])))
         self._cursor.show()
         self.read_out.setText(self.read_out_of(place))
 
+    def _bin_at(self, x: float) -> int | None:
+        first = self._layers[0].histogram
+        if not self._own_axes:
+            return first.bin_of(x)
+        return min(int(x / 100 * first.bins), first.bins - 1) if 0 <= x <= 100 else None
+
     def read_out_of(self, place: int) -> str:
         """What the read-out says about a bin: its range and each layer's count."""
-        edges = self._layers[0].histogram.edges
-        ends = f"{_minus(significant(edges[place], 4))} to {_minus(significant(edges[place + 1], 4))}"
-        told = []
-        for one in self._layers[:_NAMED_IN_READ_OUT]:
-            number = int(self.counts(one)[place])
-            text = f"{count(number)} {'weight' if number == 1 else 'weights'}"
-            if one.statistics.count:
-                text += f" ({percent(number / one.statistics.count, 2)})"
-            told.append(f"{one.name} {text}" if len(self._layers) > 1 else text)
-        if (more := len(self._layers) - _NAMED_IN_READ_OUT) > 0:
-            told.append(f"{more} more")
-        if len(self._layers) == 1:
-            told += [
-                f"{reference.title} {count(int(self.counts(one)[place]))}"
-                for reference in self._references
-                for one in reference.layers
-            ]
-        return f"{ends}: {' · '.join(told)}"
+        return read_out(self._drawn(), place)
 
     def csv(self) -> str:
-        if not self._layers:
-            return ""
-        columns = [(one.name, self.counts(one).tolist()) for one in self._layers]
-        for reference in self._references:
-            columns += [
-                (f"{one.name} in {reference.title}", self.counts(one).tolist()) for one in reference.layers
-            ]
-        names = ",".join('"' + name.replace('"', '""') + '"' for name, _ in columns)
-        lines = [f"bin start,bin end,{names}"]
-        edges = self._layers[0].histogram.edges.tolist()
-        for place, row in enumerate(zip(*(counts for _, counts in columns), strict=True)):
-            lines.append(f"{edges[place]!r},{edges[place + 1]!r},{','.join(map(str, row))}")
-        return "\n".join(lines) + "\n"
+        return as_csv(self._drawn())
+
+    def _drawn(self) -> Drawn:
+        return Drawn(self._layers, self._references, self._own_axes, self.counts)
 
 
 def reference_color(place: int, one: LayerDistribution | None, layers: int) -> str:
@@ -402,10 +417,6 @@ def _axis_number(value: float) -> str:
     if value and abs(value) < 1:
         return f"{value:.3g}"
     return f"{value:,.0f}" if abs(value) < 1e6 else short_count(value)
-
-
-def _minus(text: str) -> str:
-    return text.replace("-", "−")
 
 
 def _identity(one: LayerDistribution) -> tuple[object, ...]:

@@ -85,6 +85,13 @@ class HistogramView(QWidget):
         )
         for box in (self.logarithmic, self.with_zeros, self.as_share):
             box.toggled.connect(self._scale_chosen)
+        self.own_axes = _check(
+            "histogramOwnAxes",
+            "Own axes",
+            "Of several layers, each fills the width from its own smallest to its own largest weight and has its own "
+            "height: forms compare, values do not",
+        )
+        self.own_axes.toggled.connect(self._axes_chosen)
         self.percentiles = _check(
             "histogramPercentiles",
             "Percentiles",
@@ -111,6 +118,7 @@ class HistogramView(QWidget):
             self.logarithmic,
             self.with_zeros,
             self.as_share,
+            self.own_axes,
             self.percentiles,
             self.threshold_box,
             self.compare,
@@ -149,14 +157,20 @@ class HistogramView(QWidget):
         return None if bins is None else int(bins)
 
     def show_layers(
-        self, layers: Sequence[LayerDistribution], selected: int, references: Sequence[Reference] = ()
+        self,
+        layers: Sequence[LayerDistribution],
+        selected: int,
+        references: Sequence[Reference] = (),
+        *,
+        own_axes: bool = False,
     ) -> None:
         """Show these distributions, which share their edges (also those of `references`).
 
-        `selected` layers were asked for.
+        `selected` layers were asked for. With `own_axes` only layers of one name share edges.
         """
         self._selected = selected
-        self.plot.set_layers(layers, references)
+        self.own_axes.setEnabled(len(layers) > 1 or self.own_axes.isChecked())
+        self.plot.set_layers(layers, references, own_axes=own_axes)
         rows = list(layers)
         for reference in references:
             rows += [replace(one, name=f"{one.name} · {reference.title}") for one in reference.layers]
@@ -166,6 +180,8 @@ class HistogramView(QWidget):
         self._tell()
         if self.threshold_box.isChecked():
             self._show_threshold(self._wanted_threshold())
+        if own_axes:
+            self.plot.threshold.hide()
 
     def set_percentiles(self, found: Mapping[str, Sequence[float]]) -> None:
         """Draw percentile lines, by layer name; none without an entry."""
@@ -259,6 +275,10 @@ class HistogramView(QWidget):
     def _bins_chosen(self, _index: int) -> None:
         self.bins_changed.emit()
 
+    def _axes_chosen(self, _on: bool) -> None:
+        # Other ranges, other bins: the weights are counted again.
+        self.bins_changed.emit()
+
     def _scale_chosen(self, _on: bool) -> None:
         self.plot.set_scale(
             logarithmic=self.logarithmic.isChecked(),
@@ -279,7 +299,9 @@ class HistogramView(QWidget):
             parts.append(f"{count(zeros)} exact zeros ({percent(zeros / weights, 1)}) are not drawn.")
         if broken := sum(one.statistics.not_finite for one in layers):
             parts.append(f"{count(broken)} {'weight is' if broken == 1 else 'weights are'} NaN or infinite.")
-        if self.percentiles.isChecked() and self._selected > MOST_WITH_PERCENTILES:
+        if self.plot.own_axes:
+            parts.append("Each layer is drawn on axes of its own, without lines at common values.")
+        elif self.percentiles.isChecked() and self._selected > MOST_WITH_PERCENTILES:
             parts.append(f"Percentile lines are drawn for up to {MOST_WITH_PERCENTILES} layers.")
         for reference in self.plot.references:
             if reference.missing:

@@ -384,3 +384,67 @@ def test_it_works_without_a_view(state: AppState, background: Background) -> Non
     comparison = ComparisonController(state, background)
     comparison.stop_comparing()
     assert comparison.references == ()
+
+
+# -- own axes -----------------------------------------------------------------------------------------------
+
+
+def test_several_layers_can_have_axes_of_their_own(desk: Desk) -> None:
+    model = model_of({"wide": 10 * weights(30, 40), "narrow": weights(20, 30), "dead": 0 * weights(3, 3)})
+    desk.state.set_model(model)
+    desk.state.set_layers(("wide", "narrow", "dead"))
+    desk.settle()
+    plot = desk.view.plot
+    assert len({one.histogram.edges.tobytes() for one in plot.layers}) == 1
+    desk.tick(desk.view.own_axes)
+    for one in plot.layers[:2]:
+        counts, edges = np.histogram(model.weight(one.name), one.histogram.bins)
+        np.testing.assert_array_equal(one.histogram.counts, counts)
+        np.testing.assert_array_equal(one.histogram.edges, edges)
+        drawn = plot.drawn_edges(one)
+        assert (drawn[0], drawn[-1]) == (0, pytest.approx(100))
+        assert plot.heights(one).max() == pytest.approx(100)
+    assert plot.plot.getPlotItem().getViewBox().viewRange()[0] == pytest.approx([-2, 102], abs=3)
+    place = 7
+    told = plot.read_out_of(place)
+    for one in plot.layers[:2]:
+        assert f"{count(int(one.histogram.counts[place]))} weight" in told
+        assert f"{one.histogram.edges[place]:.3g}"[1:4] in told
+    rows = plot.csv().splitlines()
+    assert rows[0] == "layer,bin start,bin end,weights"
+    assert len(rows) == 1 + sum(one.histogram.bins for one in plot.layers)
+    assert "axes of its own" in desk.view.remark.text()
+    desk.tick(desk.view.logarithmic)
+    assert plot.heights(plot.layers[0]).max() == pytest.approx(2)
+    desk.tick(desk.view.own_axes)
+    assert len({one.histogram.edges.tobytes() for one in plot.layers}) == 1
+
+
+def test_own_axes_are_shared_with_the_same_layer_of_another_model(desk: Desk) -> None:
+    first = model_of({"a": weights(10, 10), "b": 5 * weights(10, 10)})
+    desk.models[OTHER] = model_of({"a": 3 * weights(10, 10), "b": weights(10, 10)})
+    desk.state.set_model(first)
+    desk.state.set_layers(("a", "b"))
+    desk.settle()
+    desk.controller.comparison.compare_with(Candidate("pruned", "", OTHER))
+    desk.settle()
+    desk.tick(desk.view.own_axes)
+    (reference,) = desk.view.plot.references
+    a, b = desk.view.plot.layers
+    np.testing.assert_array_equal(reference.layers[0].histogram.edges, a.histogram.edges)
+    np.testing.assert_array_equal(reference.layers[1].histogram.edges, b.histogram.edges)
+    assert not np.array_equal(a.histogram.edges, b.histogram.edges)
+
+
+def test_thresholds_wait_while_axes_are_apart(desk: Desk) -> None:
+    desk.state.set_layers(("conv1", "conv2"))
+    desk.settle()
+    desk.tick(desk.view.threshold_box)
+    assert desk.view.threshold is not None
+    desk.tick(desk.view.own_axes)
+    assert desk.view.threshold is None
+    desk.tick(desk.view.own_axes)
+    assert desk.view.threshold is not None
+    desk.state.set_layers(("conv1",))
+    desk.settle()
+    assert not desk.view.own_axes.isEnabled()
