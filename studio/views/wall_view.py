@@ -181,7 +181,8 @@ class WallView(QWidget):
     def _fit(self, width: int) -> None:
         """Cells as wide as fill the width."""
         across = max(1, width // _NARROWEST)
-        cell = QSize(max(1, width // across), CELL_HEIGHT)
+        # One pixel less: what ends where the width ends would go into the next row.
+        cell = QSize(max(1, (width - 1) // across), CELL_HEIGHT)
         if cell != self.delegate.cell:
             self.delegate.cell = cell
             self.list.setGridSize(cell)
