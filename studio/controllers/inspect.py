@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 HISTOGRAM_TOPIC = "inspector histogram"
 PREVIEW_TOPIC = "inspector preview"
+BELOW_TOPIC = "inspector share below"
 PERCENTILES_TOPIC = "inspector percentiles"
 _TABLES_KEPT = 32
 
@@ -160,6 +161,7 @@ class InspectController(QObject):
             from studio.controllers.inspect_threshold import ThresholdController
 
             histogram.bins_changed.connect(self.refresh)
+            histogram.percentile_moved.connect(self._percentile_moved)
             histogram.percentiles_toggled.connect(self._ask_percentiles)
             self._threshold = ThresholdController(self._background, histogram, self)
             self._threshold.prune_requested.connect(self.prune_requested)
@@ -168,7 +170,7 @@ class InspectController(QObject):
             self.refresh()
 
     def _model_changed(self, model: OpenedModel | None) -> None:
-        for topic in (HISTOGRAM_TOPIC, PREVIEW_TOPIC, PERCENTILES_TOPIC):
+        for topic in (HISTOGRAM_TOPIC, PREVIEW_TOPIC, PERCENTILES_TOPIC, BELOW_TOPIC):
             self._background.drop(topic)
         self._tables = {}
         if model is None:
@@ -263,6 +265,23 @@ class InspectController(QObject):
             return look_at_percentiles(cache, layers, ticket.check)
 
         self._background.ask(PERCENTILES_TOPIC, work, view.set_percentiles, self._failed)
+
+    def _percentile_moved(self, moved: tuple[str, int, float]) -> None:
+        """Count what lies below the place to which a percentile's line was dragged."""
+        from studio.controllers.inspect_work import share_below
+
+        view, cache = self._inspector.histogram, self._cache
+        name, place, value = moved
+        if view is None or cache is None:
+            return
+
+        def work(ticket: Ticket) -> float:
+            return share_below(cache, name, value, ticket.check)
+
+        def done(share: float) -> None:
+            view.plot.tell_percentile(place, value, share)
+
+        self._background.ask(BELOW_TOPIC, work, done, self._failed)
 
     # -- preview --------------------------------------------------------------------------------------------
 

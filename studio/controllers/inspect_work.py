@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
-from core.analysis.chunks import Array, Check
+import numpy as np
+
+from core.analysis.chunks import Array, Check, float_chunks, only_finite
 from core.analysis.distributions import LayerDistribution, NamedWeights, distributions
 from core.analysis.magnitudes import MagnitudeTable, magnitude_table
 from core.analysis.percentiles import percentiles
@@ -128,6 +130,16 @@ def look_at_percentiles(
     """The usual percentiles of layers; those without a finite weight are left out."""
     found = {name: percentiles(cache.get(name), check=check) for name in layers}
     return {name: values for name, values in found.items() if values is not None}
+
+
+def share_below(cache: WeightCache, layer: str, value: float, check: Check) -> float:
+    """The share of a layer's finite weights (complex ones by magnitude) that are below `value`; 0 where none is."""
+    below = finite = 0
+    for piece in float_chunks(cache.get(layer), check):
+        good = only_finite(piece)
+        below += int(np.count_nonzero(good < value))
+        finite += good.size
+    return below / finite if finite else 0.0
 
 
 def tables_of(cache: WeightCache, layers: Sequence[str], check: Check) -> dict[str, MagnitudeTable]:

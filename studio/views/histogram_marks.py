@@ -10,7 +10,7 @@ import pyqtgraph as pg
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QColor, QFont
 
-from core.formatting import significant
+from core.formatting import percent, significant
 from studio import theme
 
 _TOP = 0.96
@@ -20,12 +20,19 @@ _STEPS = 200
 """Significant digits of a threshold; presses of a key from zero to the largest magnitude."""
 
 
-class PercentileLines:
-    """Thin lines where given percentages of a layer's weights lie to the left."""
+class PercentileLines(QObject):
+    """Thin lines where given percentages of a layer's weights lie to the left.
+
+    Those of a single layer can be dragged to any value: `moved` asks what percentage lies below it, `tell` answers.
+    """
+
+    moved = Signal(object)  # str, int, float: the layer, which line, its new place
 
     def __init__(self, plot: pg.PlotWidget) -> None:
+        super().__init__(plot)
         self._plot = plot
         self._items: list[pg.InfiniteLine] = []
+        self._single = ""
         self._lowest = _TOP
 
     @property
@@ -46,21 +53,28 @@ class PercentileLines:
         """
         for item in self._items:
             self._plot.removeItem(item)
-        self._items = []
+        self._items, self._single = [], ""
         line_height = _LABEL_HEIGHT / max(height, 1.0)
         tokens = theme.tokens()
         single = sum(name in found for name, _ in layers) == 1
         labelled = single and len(percents) * line_height < 0.7
         self._lowest = _TOP - (len(percents) * line_height if labelled else 0)
         for name, color in layers:
-            for place, (percent, value) in enumerate(zip(percents, found.get(name, ()))):
+            for place, (percentage, value) in enumerate(zip(percents, found.get(name, ()))):
                 line = pg.InfiniteLine(value, pen=pg.mkPen(color if not single else tokens.text, width=1))
-                line.pen.setStyle(Qt.PenStyle.SolidLine if percent == 50 else Qt.PenStyle.DashLine)
-                line.setToolTip(f"{percent_words(percent)} of the weights of {name}: {significant(value)}")
+                line.pen.setStyle(Qt.PenStyle.SolidLine if percentage == 50 else Qt.PenStyle.DashLine)
+                line.setToolTip(f"{percent_words(percentage)} of the weights of {name}: {significant(value)}")
+                if single:
+                    self._single = name
+                    line.setMovable(True)
+                    line.setCursor(Qt.CursorShape.SizeHorCursor)
+                    line.setToolTip("Drag to see what share of the weights lies below any value")
+                    line.setHoverPen(pg.mkPen(tokens.accent, width=3))
+                    line.sigDragged.connect(self._dragged)
                 if labelled:
                     label = pg.InfLineLabel(
                         line,
-                        text=f"{percent_words(percent)}: {significant(value)}".replace("-", "−"),
+                        text=f"{percent_words(percentage)}: {significant(value)}".replace("-", "−"),
                         # One below the other, because the outer ones are close together.
                         position=_TOP - line_height * place,
                         anchors=[(0, 0.5), (1, 0.5)],
@@ -71,6 +85,30 @@ class PercentileLines:
                 line.setZValue(8)
                 self._plot.addItem(line, ignoreBounds=True)
                 self._items.append(line)
+
+    def tell(self, place: int, value: float, share: float) -> None:
+        """Say at line number `place`, if it still stands at `value`, that a `share` in [0, 1] lies below."""
+        if place < len(self._items) and self._items[place].value() == value:
+            text = f"{percent(share)} below {significant(value)}".replace("-", "−")
+            self._items[place].setToolTip(text)
+            self._say(place, text)
+
+    def _dragged(self, line: pg.InfiniteLine) -> None:
+        place = self._items.index(line)
+        self._say(place, f"… below {significant(line.value())}".replace("-", "−"))
+        self.moved.emit((self._single, place, float(line.value())))
+
+    def _say(self, place: int, text: str) -> None:
+        # Looked up each time: who keeps a label beside the line that it hangs on crashes when both go.
+        for label in self._items[place].childItems():
+            if isinstance(label, pg.InfLineLabel):
+                # The library formats the text with the line's value whenever that changes.
+                label.setFormat(text.replace("{", "{{").replace("}", "}}"))
+
+    def label_text(self, place: int) -> str:
+        """What stands at line number `place`; "" where there is no room for labels."""
+        labels = (one for one in self._items[place].childItems() if isinstance(one, pg.InfLineLabel))
+        return next((str(one.toPlainText()) for one in labels), "")
 
 
 class ThresholdPair(QObject):
@@ -173,9 +211,9 @@ def rounded(threshold: float, largest: float) -> float:
     return round(threshold, _DIGITS - 1 - math.floor(math.log10(largest)))
 
 
-def percent_words(percent: float) -> str:
+def percent_words(percentage: float) -> str:
     """50 is called the median."""
-    return "median" if percent == 50 else f"{percent:g} %"
+    return "median" if percentage == 50 else f"{percentage:g} %"
 
 
 def faint(color: str, alpha: int) -> QColor:

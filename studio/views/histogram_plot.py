@@ -64,6 +64,7 @@ class HistogramPlot(PlotFrame):
     """Draws distributions that share their edges, or each on axes of its own; each layer in its own colour."""
 
     threshold_moved = Signal(float)  # by mouse or keyboard
+    percentile_moved = Signal(object)  # (str, int, float): layer, which line, where to
 
     def __init__(self, parent: QWidget | None = None) -> None:
         self._layers: tuple[LayerDistribution, ...] = ()
@@ -91,6 +92,7 @@ class HistogramPlot(PlotFrame):
         self._cursor.hide()
         self.plot.addItem(self._cursor, ignoreBounds=True)
         self._percentile_lines = PercentileLines(self.plot)
+        self._percentile_lines.moved.connect(self.percentile_moved)
         self.threshold = ThresholdPair(self.plot)
         self.threshold.moved.connect(self.threshold_moved)
         self.plot.installEventFilter(self)
@@ -151,6 +153,10 @@ class HistogramPlot(PlotFrame):
         self._percentiles = dict(found)
         self._draw_percentiles()
         self._draw_thresholds(theme.tokens())
+
+    def tell_percentile(self, place: int, value: float, share: float) -> None:
+        """Answer `percentile_moved`: a `share` of the layer's finite weights lies below `value`."""
+        self._percentile_lines.tell(place, value, share)
 
     def set_scale(self, *, logarithmic: bool, with_zeros: bool, as_share: bool) -> None:
         """Choose how counts become heights."""

@@ -35,6 +35,8 @@ MOST_DRAWN = 12
 MOST_WITH_PERCENTILES = 3
 """Layers whose percentile lines are drawn at most."""
 
+MOST_BINS = 65_536
+
 _BIN_CHOICES = (None, 64, 128, 256, 512)
 _ROW_HEIGHT = 26
 _ROWS_SHOWN = 5
@@ -52,6 +54,7 @@ class HistogramView(QWidget):
 
     bins_changed = Signal()
     percentiles_toggled = Signal(bool)
+    percentile_moved = Signal(object)  # (str, int, float): layer, which line, where to
     threshold_changed = Signal(object)  # float, or None where no threshold is on show
     prune_wanted = Signal(object)  # float: prune the layers on show below this
     compare_menu_wanted = Signal(object)  # QMenu, about to be shown: fill it
@@ -67,11 +70,17 @@ class HistogramView(QWidget):
         self.bins_box.setObjectName("histogramBins")
         self.bins_box.setAccessibleName("Number of bins")
         self.bins_box.setToolTip(
-            "How many equal bins the range is divided into; Auto goes by the number of weights"
+            f"How many equal bins the range is divided into: choose or type a number up to {MOST_BINS:,}; Auto goes by "
+            "the number of weights"
         )
         for bins in _BIN_CHOICES:
             self.bins_box.addItem("Auto" if bins is None else str(bins), bins)
+        self.bins_box.setEditable(True)
+        self.bins_box.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        self.bins_box.setMinimumContentsLength(5)
+        self.bins_box.lineEdit().editingFinished.connect(self._bins_typed)
         self.bins_box.currentIndexChanged.connect(self._bins_chosen)
+        self._bins: int | None = None
         self.logarithmic = _check("histogramLog", "Log", "Logarithmic counts: rare weights become visible")
         self.with_zeros = _check(
             "histogramZeros",
@@ -95,7 +104,7 @@ class HistogramView(QWidget):
         self.percentiles = _check(
             "histogramPercentiles",
             "Percentiles",
-            "Lines below which 1, 5, 50, 95 and 99 % of the weights lie",
+            "Lines below which 1, 5, 50, 95 and 99 % of the weights lie; drag one to any other value",
         )
         self.percentiles.toggled.connect(self.percentiles_toggled)
         self.threshold_box = _check(
@@ -137,6 +146,7 @@ class HistogramView(QWidget):
         self.plot.setObjectName("histogramPlot")
         self.plot.problem.connect(self.problem)
         self.plot.threshold_moved.connect(self._threshold_moved)
+        self.plot.percentile_moved.connect(self.percentile_moved)
         self.table_model = DistributionTable(self)
         self.table = self._make_table()
 
@@ -153,8 +163,7 @@ class HistogramView(QWidget):
     @property
     def bins(self) -> int | None:
         """The chosen number of bins; None for automatic."""
-        bins = self.bins_box.currentData()
-        return None if bins is None else int(bins)
+        return self._bins
 
     def show_layers(
         self,
@@ -273,7 +282,23 @@ class HistogramView(QWidget):
         self.table.setFixedHeight(self.table.horizontalHeader().sizeHint().height() + rows * _ROW_HEIGHT + 14)
 
     def _bins_chosen(self, _index: int) -> None:
-        self.bins_changed.emit()
+        self._use_bins(self.bins_box.currentData())
+
+    def _bins_typed(self) -> None:
+        """Any number of bins will do; what is none puts the one in force back."""
+        text = self.bins_box.currentText().strip().replace(",", "")
+        if text.isdecimal() and 1 <= int(text) <= MOST_BINS:
+            self._use_bins(int(text))
+        elif text.lower() in ("", "auto"):
+            self._use_bins(None)
+        else:
+            self._use_bins(self._bins)
+
+    def _use_bins(self, bins: int | None) -> None:
+        changed, self._bins = bins != self._bins, bins
+        self.bins_box.setEditText("Auto" if bins is None else str(bins))
+        if changed:
+            self.bins_changed.emit()
 
     def _axes_chosen(self, _on: bool) -> None:
         # Other ranges, other bins: the weights are counted again.

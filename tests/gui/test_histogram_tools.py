@@ -448,3 +448,40 @@ def test_thresholds_wait_while_axes_are_apart(desk: Desk) -> None:
     desk.state.set_layers(("conv1",))
     desk.settle()
     assert not desk.view.own_axes.isEnabled()
+
+
+def test_a_percentile_line_is_dragged_to_any_value(desk: Desk) -> None:
+    desk.tick(desk.view.percentiles)
+    lines = desk.view.plot._percentile_lines
+    (start, last) = (lines._items[4].value(), lines._items[-1].value())
+    assert start == last
+    desk.drag(start, 0.5)
+    moved = lines._items[4].value()
+    assert moved == pytest.approx(0.5, abs=0.06)
+    weight = desk.state.model.weight("conv1").astype(np.float64)
+    assert f"{100 * np.mean(weight < moved):.2f} % below" in lines.label_text(4)
+    # The others stay.
+    assert lines._items[2].value() == pytest.approx(np.percentile(weight, 50))
+
+
+@pytest.mark.parametrize(
+    ("typed", "bins"),
+    [("37", 37), ("1,000", 1000), ("auto", None), ("", None), ("-3", 64), ("no", 64), ("70000", 64)],
+)
+def test_any_number_of_bins_can_be_typed(desk: Desk, typed: str, bins: int | None) -> None:
+    box = desk.view.bins_box
+    box.setCurrentIndex(box.findText("64"))
+    desk.settle()
+    box.setFocus()
+    box.lineEdit().selectAll()
+    desk.qtbot.keyClicks(box.lineEdit(), typed) if typed else desk.qtbot.keyClick(
+        box.lineEdit(), Qt.Key.Key_Delete
+    )
+    desk.qtbot.keyClick(box.lineEdit(), Qt.Key.Key_Return)
+    desk.settle()
+    assert desk.view.bins == bins
+    (one,) = desk.view.plot.layers
+    weight = desk.state.model.weight("conv1")
+    counts, _ = np.histogram(weight, bins or one.histogram.bins)
+    np.testing.assert_array_equal(one.histogram.counts, counts)
+    assert box.currentText() == ("Auto" if bins is None else str(bins))
