@@ -21,7 +21,7 @@ def carry_out(arguments: Sequence[str], open_window: OpenWindow) -> int:
         if (reconfigure := getattr(stream, "reconfigure", None)) is not None:
             reconfigure(errors="replace")
     try:
-        code = _command(make_parser().parse_args(arguments), open_window)
+        code = _command(make_parser().parse_args(arguments), arguments, open_window)
         sys.stdout.flush()
         return code
     except SystemExit as end:
@@ -45,7 +45,7 @@ def carry_out(arguments: Sequence[str], open_window: OpenWindow) -> int:
         return DEFECT
 
 
-def _command(options: argparse.Namespace, open_window: OpenWindow) -> int:
+def _command(options: argparse.Namespace, arguments: Sequence[str], open_window: OpenWindow) -> int:
     if getattr(options, "trust", False):
         from core.cli.trusting import trust_model
 
@@ -54,6 +54,14 @@ def _command(options: argparse.Namespace, open_window: OpenWindow) -> int:
     match options.command:
         case None | "open":
             return _open(options, open_window)
+        case "run" if options.trials is not None:
+            from core.cli.trials import run_trials
+
+            return run_trials(options, arguments)
+        case "trials":
+            from core.cli.trials import tell_rounds
+
+            return tell_rounds(options)
         case "run":
             from core.cli.runs import run_recipe
 

@@ -76,6 +76,7 @@ def make_parser() -> argparse.ArgumentParser:
         _add_evaluate,
         _add_history,
         _add_compare,
+        _add_trials,
         _add_report,
         _add_script,
         _add_presets,
@@ -143,6 +144,7 @@ def _add_run(commands: Any) -> None:
             "run my.json --model zoo:lenet-300-100 --task mnist --seed 1",
             "run my.json --model resnet20.th --task folder:cifar10 --out result --json > events.jsonl",
             "run --resume 12",
+            "run lottery-ticket-minutes --model zoo:lenet-300-100 --task mnist --trials 5",
         ],
         f"{MODEL_HELP}\n\n{TASK_HELP}\n\n"
         "With --json, standard output gets one JSON object a line: first the events of the run in their order\n"
@@ -156,6 +158,15 @@ def _add_run(commands: Any) -> None:
     command.add_argument("--task", metavar="TASK", help="the data (default for the sample: digits)")
     _add_preprocessing(command)
     command.add_argument("--seed", metavar="N", type=_whole(0), help="fixes every random number (default: 0)")
+    command.add_argument(
+        "--trials",
+        metavar="N",
+        type=_whole(1),
+        help="run N times, with seeds from --seed on, each as a run and a process of its own",
+    )
+    command.add_argument(
+        "--jobs", metavar="N", type=_whole(1), help="trials at the same time (default: one per core)"
+    )
     command.add_argument(
         "--name", metavar="TEXT", help="the run's name in the history (default: the recipe's)"
     )
@@ -239,6 +250,20 @@ def _add_compare(commands: Any) -> None:
     command.add_argument("--differences", action="store_true", help="show only what differs")
     _add_db(command)
     _add_json(command, "print one JSON object")
+
+
+def _add_trials(commands: Any) -> None:
+    command = _command(
+        commands,
+        "trials",
+        "lay the rounds of Lottery Ticket runs over each other",
+        "For every fraction of weights that was left: the iteration of the lowest validation loss and the accuracy\n"
+        "there, as means over the runs named, with the lowest and the highest.",
+        ["trials 12", "trials 12 13 14 --out lottery.svg"],
+    )
+    command.add_argument("runs", metavar="RUN", nargs="+", help="runs of one recipe with different seeds")
+    command.add_argument("--out", metavar="FILE", help="also draw: FILE-early-stop.svg, FILE-accuracy.svg …")
+    _add_db(command)
 
 
 def _add_report(commands: Any) -> None:

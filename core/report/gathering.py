@@ -5,6 +5,7 @@ from typing import Protocol
 
 from core.events import Finding, MetricPoint
 from core.history.records import Artifact, RunRecord
+from core.history.rounds import round_findings, rounds_of
 from core.measurement.records import LayerStatistics
 
 
@@ -38,11 +39,12 @@ def gather(store: Store, name: str) -> GatheredRun:
     """
     record = store.run(name)
     run_id = record.run_id
+    points = store.metrics(run_id)
     return GatheredRun(
         record,
-        store.metrics(run_id),
+        points,
         store.layers(run_id, "before"),
         store.layers(run_id, "after"),
         store.artifacts(run_id),
-        store.findings(run_id),
+        (*store.findings(run_id), *round_findings(run_id, [rounds_of(record.recipe, points)])),
     )
