@@ -35,12 +35,16 @@ _ONE_MIGRATION = threading.Lock()  # Alembic keeps its context in a global
 
 @dataclass(frozen=True)
 class OpenedDatabase:
-    """An engine on a history of the newest schema; `folder` is where files of its runs go, `place` names it."""
+    """An engine on a history of the newest schema; `folder` is where files of its runs go, `place` names it.
+
+    `snapshot` is where `core.history.snapshot` may keep the columns of a history that is a file.
+    """
 
     engine: Engine
     place: str
     folder: Path
     backup: Path | None = None
+    snapshot: Path | None = None
 
 
 def default_path() -> Path:
@@ -94,7 +98,9 @@ def _open_file(path: Path) -> OpenedDatabase:
         if found is None:
             _remove_if_empty(path)
         raise
-    return OpenedDatabase(engine, place, path.parent, backup)
+    return OpenedDatabase(
+        engine, place, path.parent, backup, snapshot=path.with_name(f".{path.name}.columns")
+    )
 
 
 def _inspect_file(path: Path) -> str | None:

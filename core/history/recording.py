@@ -31,6 +31,7 @@ from core.events import (
 )
 from core.history.orm import ArtifactRow, FindingRow, LayerRow, MeasurementRow, Metric, Run, RunDocument
 from core.history.processes import ProcessIdentity, this_process
+from core.history.records import NO_STEPS
 from core.history.rows import layer_row, measurement_row, metric_row
 from core.history.sessions import upsert
 from core.measurement.records import Measurement
@@ -39,7 +40,6 @@ from core.request import RunRequest
 
 UNFINISHED = ("queued", "running")
 RESUMABLE = ("interrupted", "failed")
-NO_STEPS = "measure only"
 
 
 def insert_run(session: Session, request: RunRequest) -> None:

@@ -6,6 +6,8 @@ from typing import Any, Literal
 from core.measurement.records import Measurement
 
 Status = Literal["queued", "running", "finished", "failed", "cancelled", "interrupted"]
+NO_STEPS = "measure only"
+"""The method of a run whose recipe has no steps."""
 
 
 @dataclass(frozen=True)
