@@ -37,12 +37,15 @@ from core.measurement.records import LayerStatistics, Measurement
 from core.models.description import ModelDescription
 from core.models.layers import weight_positions
 from core.models.opening import LoadedModel, load_module
+from core.quantization.record import METADATA, NOT_QUANTIZED
+from core.quantization.stored import quantization_of, stored_tensors
 from core.recipe import check_recipe, save_recipe
 from core.registry import definition_of
 from core.repetition import write_out
 from core.request import RunRequest
 from core.run_state import RunState
 from core.steps import StepSettings
+from core.steps_flow import RewindSettings
 from core.training.checkpoint import FILE_NAME as CHECKPOINT
 from core.training.checkpoint import load_checkpoint
 
@@ -131,7 +134,9 @@ class _Run:
         description = loaded.description
         if task is not None:
             description = _fitted(loaded, task)
-        return RunState(self.request, loaded.module.to(device), description, task, device)
+        state = RunState(self.request, loaded.module.to(device), description, task, device)
+        state.quantization = quantization_of(loaded.description.source).to(device)
+        return state
 
     def _loading(self, activity: str, fraction: float | None) -> None:
         shown = activity if fraction is None else f"{activity}: {100 * fraction:.0f} %"
@@ -156,6 +161,9 @@ class _Run:
                 state.save(self.context)
             self.context.emit(StepStarted(self.context.run_id, index, len(steps), steps[index].title))
             definition_of(settings).load()(settings, state, self.context)
+            if isinstance(settings, RewindSettings):
+                # Earlier weights lie on no grid.
+                state.quantization = NOT_QUANTIZED
 
     def _finish(self, state: RunState) -> None:
         state.module.eval()
@@ -163,12 +171,15 @@ class _Run:
         folder = self.context.folder
         save_recipe(self.request.recipe, folder / "recipe.json")
         self._artifact("recipe", folder / "recipe.json")
-        save_tensors(state.module.state_dict(), folder / RESULT, self._metadata(state))
+        tensors = stored_tensors(state.module.state_dict(), state.quantization)
+        save_tensors(tensors, folder / RESULT, self._metadata(state))
         self._artifact("model", folder / RESULT)
-        if measurement.sparsity >= LEAST_ZEROS and measurement.packed_bytes < measurement.dense_bytes:
-            tensors = state.module.state_dict()
-            save_packed(tensors, folder / PACKED, self._metadata(state), self.context.checkpoint)
+        smaller = measurement.packed_bytes < measurement.dense_bytes
+        if smaller and (measurement.sparsity >= LEAST_ZEROS or state.quantization):
+            metadata = self._metadata(state)
+            save_packed(tensors, folder / PACKED, metadata, self.context.checkpoint, state.quantization)
             self._artifact("packed", folder / PACKED)
+        if smaller and measurement.sparsity >= LEAST_ZEROS:
             self.context.emit(Notice(self.context.run_id, _what_zeros_do(measurement, state)))
         with suppress(OSError):
             (folder / CHECKPOINT).unlink(missing_ok=True)
@@ -221,11 +232,13 @@ class _Run:
             task_title="" if state.task is None else state.task.title,
             on_batch=judged,
             check=context.checkpoint,
+            quantization=state.quantization,
         )
 
     def _metadata(self, state: RunState) -> dict[str, str]:
         task = {} if self.request.task is None else {"task": self.request.task.to_text()}
-        return metadata_of(state.description, **task)
+        quantized = {METADATA: state.quantization.to_json()} if state.quantization else {}
+        return metadata_of(state.description, **task, **quantized)
 
     def _artifact(self, kind: str, path: Path) -> None:
         self.context.emit(

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from core.pruning.structured_settings import PruneChannelsSettings
+from core.quantization.settings import CodebookSettings, QuantizeAwareSettings, QuantizeSettings
 from core.steps import FineTuneSettings, PruneSettings, StepSettings
 from core.steps_flow import GradualSettings, RepeatSettings, RewindSettings
 
@@ -64,6 +65,19 @@ STEPS: tuple[StepDefinition, ...] = (
         PruneChannelsSettings,
         "core.pruning.structured:prune_channels",
         "core.pruning.structured:prune_channels_work",
+    ),
+    StepDefinition(
+        QuantizeSettings, "core.quantization.step:quantize_model", "core.quantization.step:quantize_work"
+    ),
+    StepDefinition(
+        QuantizeAwareSettings,
+        "core.quantization.step:quantize_and_train",
+        "core.quantization.step:quantize_and_train_work",
+    ),
+    StepDefinition(
+        CodebookSettings,
+        "core.quantization.codebook:share_weights",
+        "core.quantization.codebook:share_weights_work",
     ),
 )
 

@@ -13,6 +13,7 @@ from core.measurement.records import Measurement
 from core.models.description import ModelDescription
 from core.models.resizing import cut_tensor, describe_smaller, has_other_shapes, resize_module
 from core.pruning.masks import Masks
+from core.quantization.record import NOT_QUANTIZED, Quantization, quantization_from_json
 from core.recipe import recipe_from_json
 from core.repetition import PlannedStep, write_out
 from core.request import RunRequest
@@ -34,6 +35,8 @@ class RunState:
         initial: the weights with which the run began; empty unless a step of the recipe goes back to them.
         early: weights after as many updates as some step of the recipe goes back to, by that number.
         masks_before_shuffle: what a later step may restore.
+        quantization: the grids on which the weights lie and the ranges of activations; empty: float32. Steps that train
+            keep them (`core.quantization`).
     """
 
     request: RunRequest
@@ -49,6 +52,7 @@ class RunState:
     initial: dict[str, Tensor] = field(default_factory=dict)
     early: dict[int, dict[str, Tensor]] = field(default_factory=dict)
     masks_before_shuffle: Masks | None = None
+    quantization: Quantization = NOT_QUANTIZED
 
     def __post_init__(self) -> None:
         rewinds = [step for step in self.request.recipe.steps if isinstance(step, RewindSettings)]
@@ -108,6 +112,7 @@ class RunState:
                 masks_before_shuffle=None
                 if self.masks_before_shuffle is None
                 else self.masks_before_shuffle.tensors(),
+                quantization=self.quantization.to_json() if self.quantization else "",
             ),
             context.folder,
         )
@@ -120,7 +125,14 @@ class RunState:
         Args:
             kept: for each tensor, the flat indices of the elements that stay; masks and remembered weights too.
             description: of the smaller network.
+
+        Raises:
+            StudioError: if the present one is quantized: its grids are for the channels that it has.
         """
+        if self.quantization:
+            raise StudioError(
+                f"{self.place} removes channels of a model that is quantized already: put it before the quantization."
+            )
         self.module = module
         self.description = description
         self.masks = _cut_masks(self.masks, kept)
@@ -165,6 +177,9 @@ class RunState:
         }
         aside = checkpoint.masks_before_shuffle
         self.masks_before_shuffle = None if aside is None else self._masks(aside)
+        if checkpoint.quantization:
+            found = quantization_from_json(checkpoint.quantization, "The checkpoint")
+            self.quantization = found.to(self.device)
 
     def _masks(self, tensors: dict[str, Tensor]) -> Masks:
         return Masks({name: mask.to(self.device) for name, mask in tensors.items()})

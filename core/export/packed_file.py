@@ -6,6 +6,7 @@ The format is described in `core.models.checkpoint_packed`, which reads it.
 import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +19,10 @@ from core.files import written_whole
 from core.models.byte_coding import Stream, code
 from core.models.checkpoint_packed import MAGIC, PREFIX, VERSION, unit_of
 from core.models.opened import OpenedModel
-from core.models.packed_encoding import UNSIGNED, Elements, EncodedTensor, encode
+from core.models.packed_encoding import UNSIGNED, Elements, EncodedTensor, columns_of, encode
+from core.models.packed_grid import Grid, grid_streams, values_of
+from core.quantization.grid import grouped, quantize, ungrouped
+from core.quantization.record import METADATA, NOT_QUANTIZED, Quantization, QuantizedWeight
 
 SUFFIX: Final = ".packed"
 
@@ -30,7 +34,10 @@ PACKING: Final = (
 
 
 def packed_size(
-    tensors: Mapping[str, Tensor], metadata: Mapping[str, str], check: Callable[[], None] | None = None
+    tensors: Mapping[str, Tensor],
+    metadata: Mapping[str, str],
+    check: Callable[[], None] | None = None,
+    quantization: Quantization = NOT_QUANTIZED,
 ) -> int:
     """Bytes of the packed file that holds these tensors, without writing it; one encoded tensor in memory at a time.
 
@@ -38,10 +45,10 @@ def packed_size(
     """
     entries = []
     total = 0
-    for entry, encoded in _encoded(tensors, check):
+    for entry, encoded in _encoded(tensors, check, quantization):
         entries.append(entry)
         total += encoded.stored
-    return PREFIX.size + total + len(_directory(entries, metadata).data)
+    return PREFIX.size + total + len(_directory(entries, metadata, quantization).data)
 
 
 def save_packed(
@@ -49,6 +56,7 @@ def save_packed(
     path: Path,
     metadata: Mapping[str, str],
     check: Callable[[], None] | None = None,
+    quantization: Quantization = NOT_QUANTIZED,
 ) -> None:
     """Write tensors whole or not at all, then read the file back and compare every bit.
 
@@ -61,12 +69,12 @@ def save_packed(
         with temporary.open("wb") as stream:
             stream.write(bytes(PREFIX.size))
             entries = []
-            for entry, encoded in _encoded(tensors, check):
+            for entry, encoded in _encoded(tensors, check, quantization):
                 entries.append(entry)
                 for part in encoded.streams:
                     stream.write(part.data)
             offset = stream.tell()
-            directory = _directory(entries, metadata)
+            directory = _directory(entries, metadata, quantization)
             stream.write(directory.data)
             stream.seek(0)
             crc = zlib.crc32(directory.data)
@@ -93,13 +101,13 @@ def save_opened_packed(opened: OpenedModel, path: Path, check: Callable[[], None
 
 
 def _encoded(
-    tensors: Mapping[str, Tensor], check: Callable[[], None] | None
+    tensors: Mapping[str, Tensor], check: Callable[[], None] | None, quantization: Quantization
 ) -> Iterator[tuple[dict[str, Any], EncodedTensor]]:
     for name, tensor in tensors.items():
         if check is not None:
             check()
         word = DTYPE_WORDS[tensor.dtype]
-        encoded = encode(_elements(tensor, unit_of(word)))
+        grid, encoded = _smallest(tensor, word, quantization.weights.get(name))
         crc = 0
         for stream in encoded.streams:
             crc = zlib.crc32(stream.data, crc)
@@ -112,9 +120,42 @@ def _encoded(
                 "values": encoded.values,
                 "streams": [[stream.coding, len(stream.data), stream.plain] for stream in encoded.streams],
                 "crc32": crc,
+                **grid,
             },
             encoded,
         )
+
+
+def _smallest(
+    tensor: Tensor, word: str, record: QuantizedWeight | None
+) -> tuple[dict[str, Any], EncodedTensor]:
+    """What the directory says of the tensor's grid (nothing for a tensor without one), and its streams.
+
+    Integers and scales are stored where they give back the very bits of the tensor.
+    """
+    if record is not None and record.scheme == "affine" and word == "F32" and record.bits <= 8:
+        assert record.scale is not None
+        assert record.zero_point is not None
+        grid = Grid(
+            record.symmetric,
+            record.axis,
+            record.group_size,
+            record.scale.cpu().numpy(),
+            record.zero_point.cpu().numpy(),
+        )
+        codes = (quantize(tensor, record) - _zero_points(tensor, record)).to(torch.uint8).cpu().numpy()
+        shape = tuple(tensor.shape)
+        if np.array_equal(values_of(codes.reshape(-1), grid, shape), _elements(tensor, 4)):
+            encoded = encode(codes.reshape(-1), columns_of(shape))
+            parts = (*encoded.streams, *grid_streams(grid))
+            return {"grid": grid.to_data()}, replace(encoded, streams=parts)
+    return {}, encode(_elements(tensor, unit_of(word)), columns_of(tuple(tensor.shape)))
+
+
+def _zero_points(tensor: Tensor, record: QuantizedWeight) -> Tensor:
+    assert record.zero_point is not None
+    groups = grouped(torch.zeros_like(tensor, dtype=torch.int32), record.axis, record.group_size)
+    return ungrouped(groups + record.zero_point[..., None], tensor.shape, record.axis)
 
 
 def _elements(tensor: Tensor, unit: int) -> Elements:
@@ -124,7 +165,14 @@ def _elements(tensor: Tensor, unit: int) -> Elements:
     return elements
 
 
-def _directory(entries: list[dict[str, Any]], metadata: Mapping[str, str]) -> Stream:
+def _directory(
+    entries: list[dict[str, Any]], metadata: Mapping[str, str], quantization: Quantization
+) -> Stream:
+    if METADATA in metadata:
+        # Scales that stand in the streams need not be said twice.
+        gridded = frozenset(entry["name"] for entry in entries if "grid" in entry)
+        books = frozenset(name for name, each in quantization.weights.items() if each.scheme == "codebook")
+        metadata = {**metadata, METADATA: quantization.to_json(gridded | books)}
     text = json.dumps(
         {"metadata": dict(metadata), "tensors": entries}, separators=(",", ":"), ensure_ascii=False
     )

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from core.data.split import Split
 from core.errors import StudioError
@@ -14,6 +14,9 @@ from core.measurement.cost import count_macs
 from core.measurement.records import Accuracy, LayerStatistics, Measurement
 from core.measurement.size import count_nonzeros, dense_bytes
 from core.models.description import ModelDescription
+from core.quantization.record import NOT_QUANTIZED, Quantization
+from core.quantization.simulate import simulated
+from core.quantization.stored import stored_tensors
 
 
 def measure_model(
@@ -26,6 +29,7 @@ def measure_model(
     task_title: str = "",
     on_batch: Callable[[int], None] | None = None,
     check: Callable[[], None] | None = None,
+    quantization: Quantization = NOT_QUANTIZED,
 ) -> tuple[Measurement, tuple[LayerStatistics, ...]]:
     """Everything but latency. Without `split` accuracy stays unmeasured; without an input shape MACs do.
 
@@ -35,11 +39,12 @@ def measure_model(
         metadata: what the saved file would carry beside the tensors; counts towards its bytes.
         on_batch: called with the number of examples after each batch of the accuracy measurement.
         check: called between tensors while the packed file is counted; may raise to give up.
+        quantization: what the weights are quantized to; accuracy is that of the simulated quantized model.
 
     Raises:
         StudioError: if the model puts out NaN or infinity.
     """
-    tensors: dict[str, Tensor] = module.state_dict()
+    tensors = stored_tensors(module.state_dict(), quantization)
     nonzeros = count_nonzeros(tensors, (layer.weight_name for layer in description.layers))
     layers = tuple(
         LayerStatistics(
@@ -52,7 +57,7 @@ def measure_model(
         macs = count_macs(module, description.input_shape, device)
     accuracy: Accuracy | None = None
     if split is not None:
-        result = evaluate(module, split, device, on_batch)
+        result = evaluate(simulated(module, quantization), split, device, on_batch)
         if not math.isfinite(result.loss):
             broken = [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
             where = (
@@ -67,7 +72,7 @@ def measure_model(
         weights=sum(layer.weights for layer in layers),
         nonzero_weights=sum(layer.nonzero_weights for layer in layers),
         dense_bytes=dense_bytes(tensors, metadata),
-        packed_bytes=packed_size(tensors, metadata, check),
+        packed_bytes=packed_size(tensors, metadata, check, quantization),
         packing=PACKING,
         macs=macs,
         input_shape=description.input_shape,

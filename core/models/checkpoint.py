@@ -12,13 +12,14 @@ from core.models.checkpoint_archive import read_archive
 from core.models.checkpoint_names import FoundTensors, find_tensors, hides_network, recorded_accuracy
 from core.models.checkpoint_numpy import looks_like_npy, read_npy
 from core.models.checkpoint_onnx import looks_like_onnx, read_onnx
-from core.models.checkpoint_packed import looks_like_packed, read_packed
+from core.models.checkpoint_packed import PackedTensor, looks_like_packed, read_packed
 from core.models.checkpoint_safetensors import looks_like_safetensors, read_safetensors
 from core.models.checkpoint_sharded import index_in, looks_like_index, read_index, shard_note
 from core.models.checkpoint_torch import looks_like_pickle, read_legacy
 from core.models.description import TensorInfo
 from core.models.elements import Elements, elements_of
 from core.models.opened import Array
+from core.models.packed_grid import Grid
 from core.models.tensor_file import FileContents, StoredTensor, TensorFile
 from core.models.trust import NeedsTrustError, about_objects, about_python, is_python
 from core.models.zip_members import looks_like_zip
@@ -138,6 +139,17 @@ class Checkpoint:
         """Where a tensor lies, for readers that stream it in pieces: in the file `place.path`, or in `self.path` where
         that is None."""
         return self._stored[name]
+
+    def grid(self, name: str) -> Grid | None:
+        """Scales and zero points of a tensor that a packed file holds as integers; None for any other.
+
+        Raises:
+            StudioError: if they are damaged.
+        """
+        place = self._stored.get(name)
+        if place is None or not isinstance(place.decode, PackedTensor):
+            return None
+        return place.decode.read_grid(self._file)
 
     def close(self) -> None:
         """Give the file back."""

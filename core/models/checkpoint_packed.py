@@ -16,12 +16,14 @@ from typing import Any, Final, NoReturn
 from core.errors import StudioError
 from core.models.byte_coding import CODINGS, DEFLATE, RAW, CodingError, Stream, decode
 from core.models.opened import Array
-from core.models.packed_encoding import POSITIONS, UNSIGNED, VALUES, decode_elements, is_plausible
+from core.models.packed_encoding import POSITIONS, UNSIGNED, VALUES, columns_of, decode_elements, is_plausible
+from core.models.packed_grid import Grid, GridLayout, grid_layout, read_grid, values_of
 from core.models.tensor_file import FileContents, StoredTensor, TensorFile, checked_shape
 from core.models.tensor_types import TENSOR_TYPES
 
 MAGIC: Final = b"\x8bCSPACK\n"
-VERSION: Final = 1
+VERSION: Final = 2
+"""1: until quantization. 2: tensors may be integers on a grid (`core.models.packed_grid`), and further codings."""
 # Magic, version, CRC-32 of the stored directory, its offset, stored and plain length.
 PREFIX: Final = struct.Struct("<8sIIQII")
 
@@ -78,7 +80,7 @@ def read_packed(file: TensorFile) -> FileContents:
 
 
 @dataclass(frozen=True)
-class _PackedTensor:
+class PackedTensor:
     """Reads one tensor; called with the file that it lies in."""
 
     name: str
@@ -89,8 +91,37 @@ class _PackedTensor:
     values: str
     streams: tuple[tuple[str, int, int], ...]
     crc: int
+    shape: tuple[int, ...]
+    grid: GridLayout | None = None
 
     def __call__(self, file: TensorFile) -> Array:
+        streams = self._streams(file)
+        layout = self.grid
+        own = len(streams) - (0 if layout is None else layout.streams)
+        try:
+            elements = decode_elements(
+                self.positions, self.values, streams[:own], self.size, self.unit, columns_of(self.shape)
+            )
+            if layout is None:
+                return elements
+            return values_of(elements, read_grid(layout, streams[own:], self.shape), self.shape)
+        except CodingError as error:
+            self._refuse(file, str(error))
+
+    def read_grid(self, file: TensorFile) -> Grid | None:
+        """Scales and zero points of a tensor that is stored as integers; None for any other.
+
+        Raises:
+            StudioError: if they are damaged.
+        """
+        if self.grid is None:
+            return None
+        try:
+            return read_grid(self.grid, self._streams(file)[-self.grid.streams :], self.shape)
+        except CodingError as error:
+            self._refuse(file, str(error))
+
+    def _streams(self, file: TensorFile) -> list[Stream]:
         length = sum(stored for _, stored, _ in self.streams)
         data = file.read(self.offset, length)
         if len(data) != length or zlib.crc32(data) != self.crc:
@@ -100,10 +131,7 @@ class _PackedTensor:
         for coding, stored, plain in self.streams:
             streams.append(Stream(coding, plain, data[place : place + stored]))
             place += stored
-        try:
-            return decode_elements(self.positions, self.values, streams, self.size, self.unit)
-        except CodingError as error:
-            self._refuse(file, str(error))
+        return streams
 
     def _refuse(self, file: TensorFile, why: str) -> NoReturn:
         raise StudioError(
@@ -158,17 +186,24 @@ def _tensor(file: TensorFile, entry: Any, offset: int) -> tuple[str, StoredTenso
         )
     streams = _streams(file, name, entry.get("streams"))
     unit = unit_of(kind.word)
-    if len(streams) != POSITIONS[positions].streams + VALUES[values].streams(unit):
+    layout = None
+    if "grid" in entry:
+        layout = grid_layout(entry["grid"])
+        if layout is None or word != "F32":
+            _damaged(file, f"the grid of the tensor “{name}” makes no sense")
+        unit = 1
+    grid_streams = 0 if layout is None else layout.streams
+    if len(streams) != POSITIONS[positions].streams + VALUES[values].streams(unit) + grid_streams:
         _damaged(file, f"parts of the tensor “{name}” are missing")
     crc = entry.get("crc32")
     if type(crc) is not int:
         _damaged(file, f"the checksum of the tensor “{name}” is missing")
     length = sum(stored for _, stored, _ in streams)
     plain = StoredTensor(kind.word, shape, offset)
-    size = plain.nbytes // unit
+    size = plain.nbytes // unit if layout is None else plain.elements
     if not is_plausible(size, length):
         _damaged(file, f"the tensor “{name}” is impossibly large for its {length:,} bytes")
-    reader = _PackedTensor(name, offset, size, unit, positions, values, streams, crc)
+    reader = PackedTensor(name, offset, size, unit, positions, values, streams, crc, shape, layout)
     return name, StoredTensor(kind.word, shape, offset, decode=reader), length
 
 

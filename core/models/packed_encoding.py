@@ -14,6 +14,7 @@ or `VALUES`.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Final
 
 import numpy as np
@@ -54,8 +55,17 @@ class EncodedTensor:
         return sum(len(stream.data) for stream in self.streams)
 
 
-def encode(elements: Elements) -> EncodedTensor:
-    """The smallest encoding of flat elements (unsigned, in memory order), always the same for the same elements."""
+def columns_of(shape: tuple[int, ...]) -> int:
+    """Elements in a row of a tensor of this shape (weights of one output), at least 1."""
+    return max(1, prod(shape[1:]))
+
+
+def encode(elements: Elements, columns: int = 1) -> EncodedTensor:
+    """The smallest encoding of flat elements (unsigned, in memory order), always the same for the same elements.
+
+    Args:
+        columns: elements in a row: zeros are often alike along rows and along columns.
+    """
     size = elements.size
     kept = elements != 0
     count = int(np.count_nonzero(kept))
@@ -77,7 +87,7 @@ def encode(elements: Elements) -> EncodedTensor:
 
 
 def decode_elements(
-    positions: str, values: str, streams: Sequence[Stream], size: int, itemsize: int
+    positions: str, values: str, streams: Sequence[Stream], size: int, itemsize: int, columns: int = 1
 ) -> Elements:
     """The inverse of `encode`: flat elements as a new array.
 

@@ -58,6 +58,7 @@ class RunCheckpoint:
         initial: the weights with which the run began, cut to the present shapes; empty unless channels were removed and
             a later step goes back to them.
         early: weights after so many updates, kept for a later step that goes back to them.
+        quantization: the JSON of what the model is quantized to; empty where it is not.
     """
 
     step: int
@@ -73,6 +74,7 @@ class RunCheckpoint:
     early: dict[int, dict[str, Tensor]] = field(default_factory=dict)
     initial: dict[str, Tensor] = field(default_factory=dict)
     masks_before_shuffle: dict[str, Tensor] | None = None
+    quantization: str = ""
 
 
 def save_checkpoint(checkpoint: RunCheckpoint, folder: Path) -> Path:
@@ -97,6 +99,7 @@ def save_checkpoint(checkpoint: RunCheckpoint, folder: Path) -> Path:
         "initial": checkpoint.initial,
         "early": checkpoint.early,
         "masks_before_shuffle": checkpoint.masks_before_shuffle,
+        "quantization": checkpoint.quantization,
         "progress": None
         if progress is None
         else {**vars(progress), "best": None if progress.best is None else vars(progress.best)},
@@ -137,6 +140,7 @@ def load_checkpoint(folder: Path) -> RunCheckpoint | None:
             initial=data.get("initial", {}),
             early=data.get("early", {}),
             masks_before_shuffle=data.get("masks_before_shuffle"),
+            quantization=data.get("quantization", ""),
         )
     except StudioError:
         raise

@@ -16,6 +16,7 @@ from core.job import JobContext, JobInterrupted
 from core.measurement.accuracy import Evaluation, evaluate
 from core.pruning.gradual import GradualCuts, sparsity_of
 from core.pruning.masks import MaskHolder
+from core.quantization.training import QuantizedTraining
 from core.run_state import RunState, copied_tensors
 from core.steps import TrainingSettings
 from core.steps_flow import GradualSettings
@@ -72,6 +73,8 @@ class _FineTuning:
         self.order = torch.Generator().manual_seed(state.step_seed())
         self.optimizer = make_optimizer(self.module.parameters(), settings, state.device)
         self.holder = MaskHolder(self.module, state.masks)
+        self.quantized = QuantizedTraining(self.module, state.quantization)
+        self.network = self.quantized.network
         self.test = _required(task.test, task.title, "test") if settings.evaluate_test else None
         self.loss = mean_loss(settings.loss)
         self.batches = math.ceil(len(self.train) / settings.batch_size)
@@ -99,6 +102,7 @@ class _FineTuning:
         return self.epoch * self.batches + self.batch
 
     def run(self) -> None:
+        self.quantized.begin()
         try:
             if self.state.half_done is not None:
                 self._take_up(self.state.half_done)
@@ -129,13 +133,16 @@ class _FineTuning:
             if self.evaluated >= 0:
                 self._save()
             raise
+        finally:
+            self.quantized.end()
         self._report_work(force=True)
         if self.settings.keep != "last" and self.best is not None:
             with torch.no_grad():
                 for name, tensor in self.module.state_dict().items():
                     tensor.copy_(self.best.tensors[name])
         self.state.masks.zero_removed(self.module)
-        self.module.eval()
+        self.state.quantization = self.quantized.settle()
+        self.network.eval()
         if self.cuts is not None:
             reached = percent(sparsity_of(self.state))
             self.context.emit(
@@ -151,9 +158,9 @@ class _FineTuning:
         # generator but `order`, so dropout goes on where it stood.
         last = min(self.batches, self.iterations - self.epoch * self.batches)
         rest = itertools.islice(batches, self.batch, last)
-        self.module.train()
+        self.network.train()
         train_batches(
-            self.module,
+            self.network,
             rest,
             self.optimizer,
             self.loss,
@@ -173,6 +180,7 @@ class _FineTuning:
 
     def _after_update(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
         self.holder.hold()
+        self.quantized.hold()
         self.sums.add(loss, logits, labels)
         self.batch += 1
         self.state.iteration += 1
@@ -191,7 +199,7 @@ class _FineTuning:
         done = self.done
         if self.evaluated != done and (done % self.evaluate_every == 0 or done == self.iterations):
             self._validate()
-            self.module.train()
+            self.network.train()
 
     def _cut(self, cuts: GradualCuts) -> None:
         cuts.carry_out(self.done, self.state)
@@ -235,7 +243,7 @@ class _FineTuning:
 
     def _judge(self, split: Split) -> Evaluation:
         return evaluate(
-            self.module,
+            self.network,
             split,
             self.state.device,
             self._checked_progress,
