@@ -86,6 +86,12 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+_SEARCH_HELP = """\
+SEARCH is any number of words, which are looked for in name, tags, model, task, method and status, and conditions:
+  accuracy > 97 %   size < 100 kB   latency <= 2 ms   created >= 2026-11-01   status:failed   tag:paper
+  prune.sparsity = 0.8 (any setting)   before.loss < 0.5 (any measurement)   is:starred   is:archived
+joined by and, or, not and brackets. = finds figures that read so when rounded, : finds a part of a text."""
+
 _DB_HELP = "the history's database file (default: the one in your user data folder)"
 
 
@@ -230,11 +236,54 @@ def _add_history(commands: Any) -> None:
         commands,
         "history",
         "list the runs",
-        "List what was run, newest first.",
-        ["history", "history --json", "history --db team.db"],
+        "List what was run, newest first; only the runs that a search finds, if there is one.",
+        [
+            "history",
+            'history "accuracy > 97 % and size < 100 kB"',
+            "history tag:paper not status:failed",
+            'history "prune.sparsity >= 80 % created > 2026-11-01" --json',
+            "history --csv > runs.csv",
+            "history --db team.db",
+        ],
+        _SEARCH_HELP,
+    )
+    command.add_argument(
+        "search", metavar="SEARCH", nargs="*", help="words and conditions that runs must meet"
+    )
+    command.add_argument("--limit", metavar="N", type=_whole(1), help="list at most N runs")
+    _add_db(command)
+    formats = command.add_mutually_exclusive_group()
+    _add_json(formats, "print a JSON list of runs")
+    formats.add_argument("--csv", action="store_true", help="print a table in CSV, figures in full precision")
+
+
+def _add_pack(commands: Any) -> None:
+    command = _command(
+        commands,
+        "pack",
+        "put whole runs with their files into zip files",
+        "Write a zip file of a run: record, curves, layers, findings, and all files that it wrote, with hashes.\n"
+        "RUN is a number from the history, or the beginning of a run's id.",
+        ["pack 12", "pack 12 --out paper/run-12.zip"],
+    )
+    command.add_argument("run", metavar="RUN", help="the run")
+    command.add_argument("--out", metavar="FILE", help="the zip file (default: run-NUMBER.zip here)")
+    _add_db(command)
+
+
+def _add_unpack(commands: Any) -> None:
+    command = _command(
+        commands,
+        "unpack",
+        "take a run from a zip file into the history",
+        "Add a run that `pack` wrote, with its files, after checking every one of them.",
+        ["unpack run-12.zip", "unpack run-12.zip --again"],
+    )
+    command.add_argument("file", metavar="FILE", help="the zip file")
+    command.add_argument(
+        "--again", action="store_true", help="add it under a new id if the history has this run already"
     )
     _add_db(command)
-    _add_json(command, "print a JSON list of runs")
 
 
 def _add_compare(commands: Any) -> None:
@@ -358,7 +407,7 @@ def _add_db(command: argparse.ArgumentParser) -> None:
     command.add_argument("--db", metavar="FILE", default=argparse.SUPPRESS, help=_DB_HELP)
 
 
-def _add_json(command: argparse.ArgumentParser, text: str) -> None:
+def _add_json(command: argparse._ActionsContainer, text: str) -> None:
     command.add_argument("--json", action="store_true", help=text)
 
 

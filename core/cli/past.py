@@ -1,25 +1,31 @@
 """The commands `history` and `compare`."""
 
 import argparse
-from dataclasses import asdict
 from datetime import datetime
-from typing import Any
 
 from core import formatting
 from core.cli.tables import text_table, to_json
 from core.errors import StudioError
 from core.history.records import RunRecord
-from core.history.store import open_history
-from core.measurement.records import Measurement, measurement_to_json
+from core.history.run_lists import record_to_json, records_csv
+from core.history.store import HistoryStore, open_history
+from core.measurement.records import Measurement
 
 
 def list_history(options: argparse.Namespace) -> int:
     """The command `history`."""
+    text = " ".join(options.search)
     with open_history(options.db) as store:
-        records = store.runs()
+        records = _found(store, text) if text.strip() else store.runs()
         place = store.place
+    if options.limit is not None:
+        records = records[: options.limit]
     if options.json:
         print(to_json([record_to_json(record) for record in records]))
+    elif options.csv:
+        print(records_csv(records), end="")
+    elif not records and text.strip():
+        print(f"No run in {place} meets “{text}”.")
     elif not records:
         print(f"No runs yet in {place}. Start one with: compression-studio run prune-80-and-fine-tune")
     else:
@@ -38,6 +44,15 @@ def list_history(options: argparse.Namespace) -> int:
         )
         print(text_table(headers, [_row(record) for record in records], right=(0, 7, 8, 9, 10)))
     return 0
+
+
+def _found(store: HistoryStore, text: str) -> list[RunRecord]:
+    from core.history.query import parse_query, search
+
+    query = parse_query(text)
+    columns = store.with_fields(store.columns(), query.fields)
+    rows = search(columns, query).nonzero()[0][::-1]
+    return store.runs_named([columns.run_ids[row] for row in rows])
 
 
 def compare(options: argparse.Namespace) -> int:
@@ -68,15 +83,6 @@ def compare(options: argparse.Namespace) -> int:
     if any(row.differs for row in table.rows):
         print("≠ marks what differs; changes count from the first run.")
     return 0
-
-
-def record_to_json(record: RunRecord) -> dict[str, Any]:
-    """A JSON-ready dict of a run, measurements with their derived figures."""
-    data = asdict(record)
-    for stage in ("before", "after"):
-        measurement: Measurement | None = getattr(record, stage)
-        data[stage] = None if measurement is None else measurement_to_json(measurement)
-    return data
 
 
 def _row(record: RunRecord) -> tuple[str, ...]:

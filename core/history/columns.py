@@ -4,6 +4,7 @@
 A snapshot never changes: merging changes makes a new one, so that threads may read while another one merges.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -185,16 +186,32 @@ class RunColumns:
 
     @classmethod
     def from_records(cls, records: Iterable[RunRecord]) -> "RunColumns":
-        """The columns of records, put in order of number."""
+        """The columns of records, put in order of number, with what tooltips tell of them besides."""
         ordered = sorted(records, key=lambda record: record.number)
         rows = [_cells(record) for record in ordered]
         names = (*FIGURES, *TEXTS)
         columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
-        return cls.build(
+        made = cls.build(
             [record.run_id for record in ordered],
             [record.number for record in ordered],
             dict(zip(names, columns, strict=True)),
         )
+        further: dict[str, Figures | Coded] = {
+            "error": Coded.of([record.error for record in ordered]),
+            "parent": Coded.of([record.parent_run_id or "" for record in ordered]),
+            "recipe": Coded.of([str(record.recipe.get("name", "")) for record in ordered]),
+            "recipe_sha256": Coded.of([_steps_sha256(record.recipe) for record in ordered]),
+        }
+        for prefix, measured in (
+            ("", [_result_of(record) for record in ordered]),
+            ("before.", [record.before for record in ordered]),
+        ):
+            for part in ("low", "high", "count"):
+                values = [
+                    None if m is None or m.accuracy is None else getattr(m.accuracy, part) for m in measured
+                ]
+                further[f"{prefix}accuracy_{part}"] = np.array(values, dtype=np.float64)
+        return made.adding(further)
 
     @classmethod
     def build(
@@ -301,8 +318,7 @@ def _merged(column: Figures, rows: Rows, changes: Figures, new: NDArray[np.bool_
 
 
 def _cells(record: RunRecord) -> tuple[Any, ...]:
-    is_measured_only = record.status == "finished" and not record.recipe.get("steps")
-    result = record.after or (record.before if is_measured_only else None)
+    result = _result_of(record)
     accuracy, before = _accuracy(result), _accuracy(record.before)
     after = _accuracy(record.after)
     figures = {
@@ -333,6 +349,15 @@ def _cells(record: RunRecord) -> tuple[Any, ...]:
         "tags": TAG_SEPARATOR.join(record.tags),
     }
     return (*(figures[name] for name in FIGURES), *(texts[name] for name in TEXTS))
+
+
+def _result_of(record: RunRecord) -> Measurement | None:
+    measured_only = record.status == "finished" and not record.recipe.get("steps")
+    return record.after or (record.before if measured_only else None)
+
+
+def _steps_sha256(recipe: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(recipe.get("steps", []), sort_keys=True).encode()).hexdigest()
 
 
 def _accuracy(measurement: Measurement | None) -> float | None:

@@ -203,6 +203,14 @@ class HistoryStore:
         with self._sessions.reading() as session:
             return _records(session, *conditions)
 
+    def runs_named(self, run_ids: Sequence[str]) -> list[RunRecord]:
+        """The records of runs in the order of their names; names that do not exist (any more) are left out."""
+        found: dict[str, RunRecord] = {}
+        with self._sessions.reading() as session:
+            for chunk in _chunks(run_ids):
+                found |= {record.run_id: record for record in _records(session, Run.run_id.in_(chunk))}
+        return [found[run_id] for run_id in run_ids if run_id in found]
+
     def columns(
         self,
         run_ids: Sequence[str] | None = None,

@@ -11,19 +11,21 @@ from PySide6.QtGui import QUndoStack
 
 from core.errors import StudioError
 from core.events import Event, MetricPoint, Progress
+from core.history.columns import RunColumns
+from core.history.lineage import lineage
 from core.history.records import Artifact, RunRecord
 from core.measurement.records import LayerStatistics
-from core.models.source import ModelSource
+from core.models.source import ModelSource, source_from_json
 from core.recipe import recipe_from_data
 from core.request import RunRequest
 from studio.controllers.compare import CompareController
 from studio.controllers.run_edits import RunEdits
+from studio.controllers.run_list import ColumnStore, RunList
 from studio.jobs.background import Background, Ticket
 from studio.jobs.bridge import END_EVENTS, Bridge
 from studio.jobs.curves import RunCurves
 from studio.problem import Problem, problem_from
 from studio.state import AppState
-from studio.tables.run_columns import search_text
 from studio.views.history_page import HistoryPage
 from studio.views.run_summary import RunDetail, model_artifact
 
@@ -37,7 +39,7 @@ _NO_RUNS = (
 )
 
 
-class Store(Protocol):
+class Store(ColumnStore, Protocol):
     """What is needed of `core.history.store.HistoryStore`; called from background threads only."""
 
     def runs(self) -> list[RunRecord]: ...
@@ -74,9 +76,8 @@ class HistoryController(QObject):
         self._background = background
         self._store = store
         self._page = page
-        self._loaded = False
         self._detail: RunDetail | None = None
-        self._changed: set[str] = set()
+        self._coming: str | None = None
         self._unsaved: dict[str, Any] = {}
         self._unsaved_of: RunRecord | None = None
         self._save = self._timer(SAVE_DELAY_MS, self.save_edits)
@@ -84,11 +85,16 @@ class HistoryController(QObject):
         self.compare = CompareController(background, store, page.compare, self)
         self.compare.run_opened.connect(self.show_run)
         self.compare.runs_wanted.connect(page.show_runs)
+        self.list = RunList(background, store, page, self)
+        self.list.loaded.connect(self._show_all)
+        self.list.not_loaded.connect(self._not_loaded)
+        self.list.merged.connect(self._merged)
+        self.list.problem.connect(state.problem)
         self.edits = RunEdits(background, store, undo_stack, self)
         self.edits.written.connect(self.runs_written)
         self.edits.failed.connect(state.problem)
         state.run_selection_changed.connect(self._selection_changed)
-        page.filter_changed.connect(self._filter)
+        page.archive_wanted.connect(self.archive_selected)
         page.compare_wanted.connect(self.compare_selected)
         page.delete_wanted.connect(self.delete_selected)
         page.notice.action.connect(self.run_requested)
@@ -105,6 +111,9 @@ class HistoryController(QObject):
         details.again_wanted.connect(self.run_again)
         details.resume_wanted.connect(self.resume)
         details.problem.connect(state.problem)
+        details.continue_wanted.connect(self.continue_from_result)
+        details.duplicate_wanted.connect(self.duplicate)
+        details.run_wanted.connect(self.show_run)
         details.notice.retry.connect(self._load_detail)
         details.show_nothing("Select a run to see what it did.")
         page.notice.show_empty("The runs are being read …")
@@ -114,15 +123,8 @@ class HistoryController(QObject):
     @Slot()
     def refresh(self) -> None:
         """Read all runs again."""
-        store = self._store
-
-        def load(ticket: Ticket) -> tuple[list[RunRecord], list[str]]:
-            records = store.runs()
-            ticket.check()
-            return records, [search_text(record) for record in records]
-
         self._page.notice.show_busy()
-        self._background.ask("history-runs", load, self._show_all, self._not_loaded)
+        self.list.load()
 
     @Slot()
     def compare_selected(self) -> None:
@@ -141,16 +143,29 @@ class HistoryController(QObject):
                 Problem(f"Run {busy[0].number} is {busy[0].status}: cancel it before you delete it.")
             )
             return
-        self.edits.delete(tuple(records))
+        self.edits.delete(tuple((record.run_id, record.number) for record in records))
         if records:
             what = f"Run {records[0].number}" if len(records) == 1 else f"{len(records)} runs"
             self._state.message.emit(f"{what} deleted; Undo (Ctrl+Z) brings it back.")
+
+    @Slot()
+    def archive_selected(self) -> None:
+        """Put the selected runs out of sight, or back if all of them are; undo does the opposite."""
+        records = [record for run_id in self._state.runs if (record := self._page.table.record(run_id))]
+        if not records:
+            return
+        on = not all(record.archived for record in records)
+        self.edits.archive(tuple((record.run_id, record.number) for record in records), on)
+        what = f"Run {records[0].number}" if len(records) == 1 else f"{len(records)} runs"
+        self._state.message.emit(
+            f"{what} archived; Undo (Ctrl+Z) brings it back." if on else f"{what} shown again."
+        )
 
     @Slot(object)
     def show_run(self, run_id: str) -> None:
         """Select a run and bring it to the front."""
         if self._page.table.row_of(run_id) is None:
-            self._page.filter.clear()
+            self._page.show_everything()
         self._page.show_runs()
         self._state.set_runs((run_id,))
 
@@ -185,6 +200,27 @@ class HistoryController(QObject):
         self.recipe_requested.emit(recipe)
 
     @Slot()
+    def continue_from_result(self) -> None:
+        """Open what the selected run saved, with its recipe for editing: what runs next is the run's child."""
+        if self._detail is not None and model_artifact(self._detail.artifacts) is not None:
+            self.open_model()
+            self.use_recipe()
+
+    @Slot()
+    def duplicate(self) -> None:
+        """Open the model that the selected run started from, with its recipe for changes."""
+        record = self._page.details.record
+        if record is None:
+            return
+        try:
+            source = source_from_json(record.source)
+        except StudioError as error:
+            self._state.problem.emit(problem_from(error))
+            return
+        self.open_model_requested.emit(source)
+        self.use_recipe()
+
+    @Slot()
     def run_again(self) -> None:
         """Queue the selected run once more as a new run."""
         self._ask_request(self._rerun)
@@ -196,6 +232,7 @@ class HistoryController(QObject):
 
     def close(self) -> None:
         """Save what was typed and finish what is being written. Before the background threads and the store close."""
+        self.list.close()
         self.save_edits()
         self.edits.close()
 
@@ -225,62 +262,40 @@ class HistoryController(QObject):
     @Slot(object)
     def runs_written(self, run_ids: Iterable[str]) -> None:
         """These runs changed in the store (from the history writer's `on_written`, on the GUI thread)."""
-        self._changed.update(run_ids)
-        if not self._loaded or not self._changed:
-            return
-        store, wanted = self._store, tuple(self._changed)
-
-        def load(ticket: Ticket) -> list[RunRecord]:
-            found = []
-            for run_id in wanted:
-                ticket.check()
-                try:
-                    found.append(store.run(run_id))
-                except StudioError:
-                    # Removed for good by another window in the meantime: the next refresh drops it.
-                    continue
-            return found
-
-        self._background.ask("history-changed", load, self._merge, self._state.problem.emit)
+        self.list.reload(run_ids)
 
     # -- showing -----------------------------------------------------------------------------------------------
 
-    def _show_all(self, loaded: tuple[list[RunRecord], list[str]]) -> None:
-        records, search = loaded
-        self._loaded = True
-        self._page.table.set_records(records, search)
+    @Slot()
+    def _show_all(self) -> None:
         self._show_state()
         self._selection_changed(self._state.runs)
-        if self._changed:
-            self.runs_written(())
 
+    @Slot(object)
     def _not_loaded(self, problem: Problem) -> None:
-        if self._loaded:
+        if self.list.is_loaded:
             self._page.notice.clear()
             self._state.problem.emit(problem)
         else:
             self._page.notice.show_problem(problem, retry=True)
 
-    def _merge(self, records: list[RunRecord]) -> None:
-        self._changed -= {record.run_id for record in records}
-        if not records:
-            self._changed.clear()
-            return
-        self._page.table.merge(records)
+    @Slot(object)
+    def _merged(self, changes: RunColumns) -> None:
         self._show_state()
-        self.compare.forget(record.run_id for record in records if record.deleted_at is not None)
+        gone = [run_id for n, run_id in enumerate(changes.run_ids) if changes.figures["deleted"][n]]
+        self.compare.forget(gone)
         shown = self._page.details.record
-        for record in records:
-            if shown is not None and record.run_id == shown.run_id and record.deleted_at is None:
-                self._page.details.show_record(record, frozenset(self._unsaved))
-                if not record.is_over:
-                    if not self._follow.isActive():
-                        self._follow.start()
-                elif self._detail is None or self._detail.record.status != record.status:
-                    self._load_detail()
+        if shown is None or shown.run_id not in changes.position or shown.run_id in gone:
+            return
+        if changes.texts["status"][changes.position[shown.run_id]] in ("queued", "running"):
+            self._load_record()
+            if not self._follow.isActive():
+                self._follow.start()
+        else:
+            self._load_detail()
 
     def _show_state(self) -> None:
-        if self._page.table.total == 0:
+        if len(self._page.table.columns) == 0:
             self._page.notice.show_empty(_NO_RUNS, "Run the recipe")
         else:
             self._page.notice.clear()
@@ -291,10 +306,6 @@ class HistoryController(QObject):
         self._page.show_selection(len(self._state.runs))
 
     @Slot(object)
-    def _filter(self, text: str) -> None:
-        self._page.table.set_filter(text)
-
-    @Slot(object)
     def _selection_changed(self, run_ids: tuple[str, ...]) -> None:
         self._page.runs.choose(run_ids)
         self._count()
@@ -303,42 +314,67 @@ class HistoryController(QObject):
         shown = self._page.details.record
         if record is None:
             self.save_edits()
-            self._detail = None
+            self._detail = self._coming = None
             self._page.details.show_nothing("Select a run to see what it did.")
         elif shown is None or shown.run_id != record.run_id:
             self.save_edits()
             self._detail = None
-            self._page.details.show_record(record)
-            self._load_detail()
+            self._load_detail(record.run_id)
+
+    def _load_record(self) -> None:
+        """Fetch what the list of the details tells, without the curves: a live run changes several times a second."""
+        record, store = self._page.details.record, self._store
+        if record is not None:
+            run_id = record.run_id
+            self._background.ask(
+                "history-record",
+                lambda _ticket: store.run(run_id),
+                self._show_record,
+                self._state.problem.emit,
+            )
+
+    def _show_record(self, record: RunRecord) -> None:
+        shown = self._page.details.record
+        if shown is not None and shown.run_id == record.run_id:
+            self._page.details.show_record(record, frozenset(self._unsaved))
 
     @Slot()
-    def _load_detail(self) -> None:
-        record = self._page.details.record
-        if record is None:
+    def _load_detail(self, run_id: str | None = None) -> None:
+        shown = self._page.details.record
+        if run_id is None:
+            # What was asked for and is on its way counts before what is on show.
+            run_id = self._coming or (None if shown is None else shown.run_id)
+        if run_id is None:
             return
-        store, run_id = self._store, record.run_id
+        store, wanted = self._store, run_id
+        self._coming = run_id
 
         def load(ticket: Ticket) -> RunDetail:
-            found = store.run(run_id)
-            curves = RunCurves(store.metrics(run_id))
+            found = store.run(wanted)
+            curves = RunCurves(store.metrics(wanted))
             ticket.check()
             return RunDetail(
                 found,
                 curves,
-                store.layers(run_id, "before"),
-                store.layers(run_id, "after"),
-                store.artifacts(run_id),
+                store.layers(wanted, "before"),
+                store.layers(wanted, "after"),
+                store.artifacts(wanted),
             )
 
         self._page.details.notice.show_busy()
         self._background.ask("history-detail", load, self._show_detail, self._no_detail)
 
     def _show_detail(self, detail: RunDetail) -> None:
-        shown = self._page.details.record
-        if shown is not None and shown.run_id == detail.record.run_id:
-            self._detail = detail
-            self._page.details.show_record(detail.record, frozenset(self._unsaved))
-            self._page.details.show_detail(detail)
+        self._coming = None
+        record = detail.record
+        if record.run_id not in self._state.runs[-1:]:
+            return
+        self._detail = detail
+        self._page.details.show_record(record, frozenset(self._unsaved))
+        self._page.details.show_detail(detail)
+        columns = self._page.table.columns
+        if columns.holds("parent"):
+            self._page.details.show_family(columns, lineage(columns, record.run_id))
 
     def _no_detail(self, problem: Problem) -> None:
         self._page.details.notice.show_problem(problem, retry=True)
@@ -363,9 +399,8 @@ class HistoryController(QObject):
         if "name" in changes and not changes["name"].strip():
             # An empty name is a name that is being replaced: keep the old one.
             del changes["name"]
-        current = self._page.table.record(record.run_id) or record
         if changes:
-            self.edits.change(current, changes)
+            self.edits.change(record, changes)
 
     @Slot(object)
     def _star(self, on: bool) -> None:
@@ -375,7 +410,7 @@ class HistoryController(QObject):
     @Slot(object)
     def _toggle_star(self, run_id: str) -> None:
         if (record := self._page.table.record(run_id)) is not None:
-            self.edits.change(record, {"starred": not record.starred})
+            self.edits.star(record.run_id, record.number, not record.starred)
 
     # -- inside ------------------------------------------------------------------------------------------------
 

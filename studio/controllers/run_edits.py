@@ -24,6 +24,9 @@ class EditableStore(Protocol):
     def restore(self, run_ids: Iterable[str]) -> None: ...
 
 
+Runs = tuple[tuple[str, int], ...]
+"""Ids and numbers of runs."""
+
 Write = tuple[Callable[[], None], tuple[str, ...]]
 
 
@@ -51,12 +54,21 @@ class RunEdits(QObject):
         """Change fields of a run (name, note, tags, starred)."""
         before = {name: getattr(record, name) for name in changes}
         if before != dict(changes):
-            self._do(_Change(self, record, before, dict(changes)))
+            self._do(_Change(self, record.run_id, record.number, before, dict(changes)))
 
-    def delete(self, records: tuple[RunRecord, ...]) -> None:
+    def star(self, run_id: str, number: int, on: bool) -> None:
+        """Star a run, or take its star away."""
+        self._do(_Change(self, run_id, number, {"starred": not on}, {"starred": on}))
+
+    def delete(self, runs: Runs) -> None:
         """Take runs out of the history; undo brings them back."""
-        if records:
-            self._do(_Delete(self, records))
+        if runs:
+            self._do(_ForMany(self, "Delete", runs, self.set_deleted))
+
+    def archive(self, runs: Runs, on: bool) -> None:
+        """Put runs out of sight or back; undo does the opposite."""
+        if runs:
+            self._do(_ForMany(self, "Archive" if on else "Show", runs, self.set_archived, on))
 
     def close(self) -> None:
         """Finish what is waiting. The window is about to go, so the GUI thread may wait for it, in another thread."""
@@ -78,6 +90,16 @@ class RunEdits(QObject):
         """Queue a deletion or its undoing."""
         method = self._store.delete if deleted else self._store.restore
         self._put(lambda: method(run_ids), run_ids)
+
+    def set_archived(self, run_ids: tuple[str, ...], archived: bool) -> None:
+        """Queue putting runs out of sight, or back."""
+        store = self._store
+
+        def write() -> None:
+            for run_id in run_ids:
+                store.update(run_id, archived=archived)
+
+        self._put(write, run_ids)
 
     def _do(self, command: QUndoCommand) -> None:
         if self._undo is not None:
@@ -122,12 +144,12 @@ def _carry_out_all(writes: Iterable[Write]) -> None:
 
 class _Change(QUndoCommand):
     def __init__(
-        self, edits: RunEdits, record: RunRecord, before: dict[str, Any], after: dict[str, Any]
+        self, edits: RunEdits, run_id: str, number: int, before: dict[str, Any], after: dict[str, Any]
     ) -> None:
         what = {"starred": "Star", "name": "Rename", "note": "Edit note of", "tags": "Tag"}
         verb = what.get(next(iter(after)), "Change") if len(after) == 1 else "Change"
-        super().__init__(f"{verb} run {record.number}")
-        self._edits, self._run_id = edits, record.run_id
+        super().__init__(f"{verb} run {number}")
+        self._edits, self._run_id = edits, run_id
         self._before, self._after = before, after
 
     def redo(self) -> None:
@@ -137,15 +159,23 @@ class _Change(QUndoCommand):
         self._edits.update(self._run_id, self._before)
 
 
-class _Delete(QUndoCommand):
-    def __init__(self, edits: RunEdits, records: tuple[RunRecord, ...]) -> None:
-        one = len(records) == 1
-        super().__init__(f"Delete run {records[0].number}" if one else f"Delete {len(records)} runs")
-        self._edits = edits
-        self._run_ids = tuple(record.run_id for record in records)
+class _ForMany(QUndoCommand):
+    """Does one thing to several runs, or its opposite."""
+
+    def __init__(
+        self,
+        edits: RunEdits,
+        verb: str,
+        runs: Runs,
+        write: Callable[[tuple[str, ...], bool], None],
+        on: bool = True,
+    ) -> None:
+        super().__init__(f"{verb} run {runs[0][1]}" if len(runs) == 1 else f"{verb} {len(runs)} runs")
+        self._write, self._on = write, on
+        self._run_ids = tuple(run_id for run_id, _number in runs)
 
     def redo(self) -> None:
-        self._edits.set_deleted(self._run_ids, True)
+        self._write(self._run_ids, self._on)
 
     def undo(self) -> None:
-        self._edits.set_deleted(self._run_ids, False)
+        self._write(self._run_ids, not self._on)

@@ -1,31 +1,48 @@
 """The columns of the run table: what each shows of a run, what it sorts by, and what its tooltip adds."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from core import formatting
-from core.history.figures import protocol
+from core.history.columns import TAG_SEPARATOR, RunColumns
+from core.history.query_fields import Field
 from core.history.records import RunRecord
 from core.measurement.records import Accuracy, Measurement
-
-Key = float | str | None
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column. `key` is what it sorts by; None (not measured) stands last in either direction."""
+    """One column of the run table.
+
+    Attributes:
+        name: what it is called in the settings and the tests; `field` is the column of `RunColumns` behind it.
+        show: a figure as text for people; None for a column of texts.
+        full: the tooltip of a row; None for the text itself.
+        descending: which order the first click gives.
+        best: which of a group's figures stands in its heading: the largest (1), the smallest (-1) or none.
+    """
 
     name: str
     title: str
     tip: str
     width: int
-    text: Callable[[RunRecord], str]
-    key: Callable[[RunRecord], Key]
-    full: Callable[[RunRecord], str] | None = None
+    field: str
+    show: Callable[[float], str] | None = None
+    full: Callable[[RunColumns, int], str] | None = None
     right: bool = True
-    descending: bool = True  # which order the first click gives
+    descending: bool = True
+    best: int = 0
+
+    def text(self, columns: RunColumns, row: int) -> str:
+        """What stands in the cell; nothing where nothing was measured."""
+        if self.field in columns.texts:
+            return columns.texts[self.field][row].replace(TAG_SEPARATOR, ", ")
+        if self.field != "number" and self.field not in columns.figures:
+            return ""
+        value = float(columns.numbers[row] if self.field == "number" else columns.figures[self.field][row])
+        return "" if value != value or self.show is None else self.show(value)
 
 
 def result_of(record: RunRecord) -> Measurement | None:
@@ -33,25 +50,9 @@ def result_of(record: RunRecord) -> Measurement | None:
     return record.after or (record.before if record.is_over and not record.recipe.get("steps") else None)
 
 
-def accuracy_change(record: RunRecord) -> float | None:
-    """Accuracy after minus before as a fraction, where both were measured."""
-    if record.before is None or record.after is None:
-        return None
-    if record.before.accuracy is None or record.after.accuracy is None:
-        return None
-    return record.after.accuracy.value - record.before.accuracy.value
-
-
 def may_be_chance(one: Accuracy | None, other: Accuracy | None) -> bool:
     """Whether the 95 % intervals of two accuracies overlap, so that their difference must not be shown as progress."""
     return one is not None and other is not None and one.low <= other.high and other.low <= one.high
-
-
-def change_is_noise(record: RunRecord) -> bool:
-    """Whether the run's change of accuracy may be chance."""
-    if record.before is None or record.after is None:
-        return False
-    return may_be_chance(record.before.accuracy, record.after.accuracy)
 
 
 def wall_seconds(record: RunRecord) -> float | None:
@@ -66,236 +67,181 @@ def local_time(moment: float | None) -> str:
     return "" if moment is None else f"{datetime.fromtimestamp(moment):%Y-%m-%d %H:%M}"
 
 
-def _accuracy(measurement: Measurement | None) -> float | None:
-    return None if measurement is None or measurement.accuracy is None else measurement.accuracy.value
+def _number(columns: RunColumns, name: str, row: int) -> float | None:
+    """A figure; None where it was not measured, or is not loaded yet."""
+    value = float(columns.figures[name][row]) if name in columns.figures else math.nan
+    return None if math.isnan(value) else value
 
 
-def _accuracy_tip(measurement: Measurement | None) -> str:
-    if measurement is None or measurement.accuracy is None:
+def _accuracy_tip(prefix: str) -> Callable[[RunColumns, int], str]:
+    def tip(columns: RunColumns, row: int) -> str:
+        value = _number(columns, "before" if prefix else "accuracy", row)
+        if value is None:
+            return "Not measured."
+        low, high, count = (
+            _number(columns, f"{prefix}accuracy_{part}", row) for part in ("low", "high", "count")
+        )
+        if low is None or high is None or count is None:
+            return formatting.percent(value, 6)
+        return (
+            f"{round(value * count):,} of {round(count):,} held-out examples correct; "
+            f"95 % interval {100 * low:.2f} to {100 * high:.2f} %"
+        )
+
+    return tip
+
+
+def change_may_be_chance(columns: RunColumns, row: int) -> bool | None:
+    """Whether the 95 % intervals before and after overlap; None where they are not known (yet)."""
+    low, high, low_before, high_before = (
+        _number(columns, name, row)
+        for name in ("accuracy_low", "accuracy_high", "before.accuracy_low", "before.accuracy_high")
+    )
+    if low is None or high is None or low_before is None or high_before is None:
+        return None
+    return low_before <= high and low <= high_before
+
+
+def _change_tip(columns: RunColumns, row: int) -> str:
+    if _number(columns, "change", row) is None:
         return "Not measured."
-    found = measurement.accuracy
+    match change_may_be_chance(columns, row):
+        case True:
+            return "The 95 % intervals of both accuracies overlap: this may be chance."
+        case False:
+            return "The 95 % intervals of both accuracies do not overlap."
+    return "Accuracy after minus before."
+
+
+def _exact(field: str, unit: str) -> Callable[[RunColumns, int], str]:
+    def tip(columns: RunColumns, row: int) -> str:
+        value = _number(columns, field, row)
+        return "Not measured." if value is None else f"{round(value):,} {unit}"
+
+    return tip
+
+
+def _latency_tip(columns: RunColumns, row: int) -> str:
+    value = _number(columns, "latency", row)
+    return "Not measured." if value is None else f"{value:.6g} ms, median; the details tell the protocol."
+
+
+def _name_tip(columns: RunColumns, row: int) -> str:
+    tags = ", ".join(columns.tags(row))
+    name = columns.texts["name"][row]
+    return f"{name}\nTags: {tags}" if tags else name
+
+
+def _status_tip(columns: RunColumns, row: int) -> str:
+    error = columns.texts["error"][row] if "error" in columns.texts else ""
+    return error or status_text(columns, row)
+
+
+def status_text(columns: RunColumns, row: int) -> str:
+    """The status in words."""
+    status = columns.texts["status"][row]
+    return "stopped early" if columns.figures["early"][row] and status == "finished" else status
+
+
+def _star(value: float) -> str:
+    return "★" if value else ""
+
+
+def _star_tip(columns: RunColumns, row: int) -> str:
     return (
-        f"{found.correct:,} of {found.count:,} {found.split} examples correct; "
-        f"95 % interval {100 * found.low:.2f} to {100 * found.high:.2f} %"
+        "Starred: click to take the star away."
+        if columns.figures["starred"][row]
+        else "Click to star this run."
     )
 
 
-def _figure(pick: Callable[[Measurement], float | None]) -> Callable[[RunRecord], float | None]:
-    def of(record: RunRecord) -> float | None:
-        measurement = result_of(record)
-        return None if measurement is None else pick(measurement)
-
-    return of
+def _date_tip(columns: RunColumns, row: int) -> str:
+    return f"{datetime.fromtimestamp(columns.figures['created'][row]):%A, %d %B %Y, %H:%M:%S}"
 
 
-def _shown(pick: Callable[[RunRecord], Any], show: Callable[[Any], str]) -> Callable[[RunRecord], str]:
-    def text(record: RunRecord) -> str:
-        value = pick(record)
-        return "" if value is None else show(value)
+def _whole(show: Callable[[int], str]) -> Callable[[float], str]:
+    return lambda value: show(round(value))
 
-    return text
-
-
-def _exact(pick: Callable[[RunRecord], Any], unit: str) -> Callable[[RunRecord], str]:
-    return _shown(pick, lambda value: f"{value:,} {unit}")
-
-
-def _change_tip(record: RunRecord) -> str:
-    if accuracy_change(record) is None:
-        return "Not measured."
-    if change_is_noise(record):
-        return "The 95 % intervals of both accuracies overlap: this may be chance."
-    return "The 95 % intervals of both accuracies do not overlap."
-
-
-def _latency_tip(record: RunRecord) -> str:
-    measurement = result_of(record)
-    if measurement is None or measurement.latency is None:
-        return "Not measured."
-    busy = "; the machine was busy" if measurement.latency.machine_busy else ""
-    return f"Median; {protocol(measurement.latency)}{busy}"
-
-
-def _status_text(record: RunRecord) -> str:
-    return "stopped early" if record.stopped_early and record.status == "finished" else record.status
-
-
-_sparsity = _figure(lambda m: m.sparsity)
-_dense = _figure(lambda m: m.dense_bytes)
-_packed = _figure(lambda m: m.packed_bytes)
-_macs = _figure(lambda m: m.macs)
-_latency = _figure(lambda m: None if m.latency is None else m.latency.median_ms)
 
 COLUMNS: tuple[Column, ...] = (
-    Column("number", "#", "The run's number.", 56, lambda r: str(r.number), lambda r: float(r.number)),
+    Column("number", "#", "The run's number.", 56, "number", lambda value: f"{value:.0f}"),
+    Column("star", "★", "Starred: click to change.", 36, "starred", _star, _star_tip, False),
+    Column("name", "Name", "The run's name and tags.", 190, "name", None, _name_tip, False, False),
+    Column("status", "Status", "How the run ended, or how far it is.", 104, "status", None, _status_tip, False, False),
     Column(
-        "star",
-        "★",
-        "Starred: click to change.",
-        36,
-        lambda r: "★" if r.starred else "",
-        lambda r: float(r.starred),
-        lambda r: "Starred: click to take the star away." if r.starred else "Click to star this run.",
-        right=False,
+        "accuracy", "Accuracy", "Accuracy of the result on the held-out split.", 82, "accuracy",
+        formatting.percent, _accuracy_tip(""), best=1,
     ),
     Column(
-        "name",
-        "Name",
-        "The run's name and tags.",
-        190,
-        lambda r: r.name,
-        lambda r: r.name.casefold(),
-        lambda r: f"{r.name}\nTags: {', '.join(r.tags)}" if r.tags else r.name,
-        right=False,
-        descending=False,
+        "before", "Before", "Accuracy of the model that the run started from.", 78, "before",
+        formatting.percent, _accuracy_tip("before."), best=1,
     ),
     Column(
-        "status",
-        "Status",
-        "How the run ended, or how far it is.",
-        104,
-        _status_text,
-        lambda r: r.status,
-        lambda r: r.error or _status_text(r),
-        right=False,
-        descending=False,
+        "change", "Change", "Accuracy after minus before, in percentage points (pp).", 92, "change",
+        formatting.points, _change_tip, best=1,
     ),
     Column(
-        "accuracy",
-        "Accuracy",
-        "Accuracy of the result on the held-out split.",
-        82,
-        _shown(lambda r: _accuracy(result_of(r)), formatting.percent),
-        lambda r: _accuracy(result_of(r)),
-        lambda r: _accuracy_tip(result_of(r)),
+        "sparsity", "Sparsity",
+        "Zeros among the weights of the prunable layers; biases and normalisation are not counted.", 74, "sparsity",
+        lambda value: formatting.percent(value, 1),
+        lambda columns, row: _exact_percent(columns, "sparsity", row), best=1,
     ),
     Column(
-        "before",
-        "Before",
-        "Accuracy of the model that the run started from.",
-        78,
-        _shown(lambda r: _accuracy(r.before), formatting.percent),
-        lambda r: _accuracy(r.before),
-        lambda r: _accuracy_tip(r.before),
+        "packed", "Packed size", "Bytes of the result in a sparse encoding (named in the details).", 84, "packed",
+        _whole(formatting.data_size), _exact("packed", "bytes"), best=-1,
     ),
     Column(
-        "change",
-        "Change",
-        "Accuracy after minus before, in percentage points (pp).",
-        92,
-        _shown(accuracy_change, formatting.points),
-        accuracy_change,
-        _change_tip,
+        "dense", "Dense size", "Bytes of the result as an ordinary file, where zeros take as much room as others.",
+        82, "dense", _whole(formatting.data_size), _exact("dense", "bytes"), best=-1,
     ),
     Column(
-        "sparsity",
-        "Sparsity",
-        "Zeros among the weights of the prunable layers; biases and normalisation are not counted.",
-        74,
-        _shown(_sparsity, lambda value: formatting.percent(value, 1)),
-        _sparsity,
-        _shown(_sparsity, lambda value: formatting.percent(value, 6)),
+        "macs", "MACs", "Multiply-accumulates for one example.", 92, "macs",
+        _whole(formatting.macs), _exact("macs", "multiply-accumulates"), best=-1,
     ),
     Column(
-        "packed",
-        "Packed size",
-        "Bytes of the result in a sparse encoding (named in the details).",
-        84,
-        _shown(_packed, formatting.data_size),
-        _packed,
-        _exact(_packed, "bytes"),
+        "latency", "Latency", "Median time of one forward pass.", 74, "latency",
+        formatting.milliseconds, _latency_tip, best=-1,
     ),
-    Column(
-        "dense",
-        "Dense size",
-        "Bytes of the result as an ordinary file, in which zeros take as much room as other weights.",
-        82,
-        _shown(_dense, formatting.data_size),
-        _dense,
-        _exact(_dense, "bytes"),
-    ),
-    Column(
-        "macs",
-        "MACs",
-        "Multiply-accumulates for one example.",
-        92,
-        _shown(_macs, formatting.macs),
-        _macs,
-        _exact(_macs, "multiply-accumulates"),
-    ),
-    Column(
-        "latency",
-        "Latency",
-        "Median time of one forward pass; the protocol stands in the tooltip.",
-        74,
-        _shown(_latency, formatting.milliseconds),
-        _latency,
-        _latency_tip,
-    ),
-    Column(
-        "model",
-        "Model",
-        "The model that the run started from.",
-        150,
-        lambda r: r.source_title,
-        lambda r: r.source_title.casefold(),
-        lambda r: str(r.source.get("name", r.source_title)),
-        right=False,
-        descending=False,
-    ),
-    Column(
-        "task",
-        "Task",
-        "The data on which the run trained and was judged.",
-        130,
-        lambda r: r.task_title,
-        lambda r: r.task_title.casefold(),
-        right=False,
-        descending=False,
-    ),
-    Column(
-        "method",
-        "Method",
-        "The steps of the recipe.",
-        130,
-        lambda r: r.method,
-        lambda r: r.method.casefold(),
-        lambda r: str(r.recipe.get("name", r.method)),
-        right=False,
-        descending=False,
-    ),
-    Column(
-        "duration",
-        "Duration",
-        "From start to end, pauses included.",
-        74,
-        _shown(wall_seconds, formatting.duration),
-        wall_seconds,
-    ),
-    Column(
-        "date",
-        "Date",
-        "When the run was submitted.",
-        124,
-        lambda r: local_time(r.created),
-        lambda r: r.created,
-        lambda r: f"{datetime.fromtimestamp(r.created):%A, %d %B %Y, %H:%M:%S}",
-    ),
-)
+    Column("model", "Model", "The model that the run started from.", 150, "model", None, None, False, False),
+    Column("task", "Task", "The data on which the run trained and was judged.", 130, "task", None, None, False, False),
+    Column("method", "Method", "The steps of the recipe.", 130, "method", None, None, False, False),
+    Column("duration", "Duration", "From start to end, pauses included.", 74, "duration", formatting.duration),
+    Column("date", "Date", "When the run was submitted.", 124, "created", local_time, _date_tip),
+)  # fmt: skip
 
 COLUMN_INDEX = {column.name: index for index, column in enumerate(COLUMNS)}
+DETAILS = (
+    "accuracy_low",
+    "accuracy_high",
+    "accuracy_count",
+    "before.accuracy_low",
+    "before.accuracy_high",
+    "before.accuracy_count",
+    "error",
+    "recipe",
+    "recipe_sha256",
+    "parent",
+)
+"""What tooltips and colours need besides; it is loaded once the table stands."""
+
+_SHOWN: dict[str, Callable[[float], str]] = {
+    "fraction": formatting.percent,
+    "bytes": _whole(formatting.data_size),
+    "ms": formatting.milliseconds,
+    "seconds": formatting.duration,
+    "date": local_time,
+    "count": lambda value: f"{value:,.0f}" if value == round(value) else formatting.significant(value, 6),
+}
 
 
-def search_text(record: RunRecord) -> str:
-    """Everything that the filter looks into, in lower case."""
-    parts = (
-        record.name,
-        record.source_title,
-        record.task_title,
-        record.method,
-        _status_text(record),
-        str(record.recipe.get("name", "")),
-        f"#{record.number}",
-        *record.tags,
-    )
-    return "\n".join(parts).casefold()
+def further_column(field: Field) -> Column:
+    """A column that the user adds: any setting or measurement that a search can name."""
+    show = _SHOWN.get(field.kind, lambda value: f"{value:.6g}")
+    is_text = field.kind in ("text", "tags")
+    tip = f"{field.help[0].upper()}{field.help[1:]}."
+    return Column(field.name, field.name, tip, 110, field.column, show, None, not is_text, not is_text)
+
+
+def _exact_percent(columns: RunColumns, name: str, row: int) -> str:
+    value = _number(columns, name, row)
+    return "Not measured." if value is None else formatting.percent(value, 6)

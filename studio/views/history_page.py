@@ -3,21 +3,25 @@
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QAction, QIcon
 from PySide6.QtWidgets import (
+    QComboBox,
     QHBoxLayout,
     QLabel,
-    QLineEdit,
+    QMenu,
+    QMessageBox,
     QPushButton,
     QSplitter,
     QTabWidget,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
 from studio import icons, theme
-from studio.tables.runs import RunTable
+from studio.tables.runs import GROUPINGS, RunTable
 from studio.views.compare_page import ComparePage
 from studio.views.notice import PanelNotice
 from studio.views.run_details import RunDetails
+from studio.views.run_search import HELP, RunSearch, SearchProblem
 from studio.views.run_table import RunTableView
 
 
@@ -27,6 +31,12 @@ class HistoryPage(QWidget):
     filter_changed = Signal(object)  # str
     compare_wanted = Signal()
     delete_wanted = Signal()
+    archive_wanted = Signal()
+    grouping_changed = Signal(object)  # str: a column, "" for none
+    archived_wanted = Signal(bool)  # show archived runs too
+    export_wanted = Signal()  # the list, as it is shown
+    pack_wanted = Signal()  # the selected run with its files
+    unpack_wanted = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -35,16 +45,18 @@ class HistoryPage(QWidget):
         self.runs = RunTableView(self.table)
         self.details = RunDetails()
         self.compare = ComparePage()
-        self.filter = QLineEdit()
-        self.filter.setObjectName("runFilter")
-        self.filter.setClearButtonEnabled(True)
-        self.filter.setPlaceholderText("Filter: name, model, task, method, status, tag …")
-        self.filter.setToolTip("Show only runs that contain every word (Ctrl+F).")
-        self.filter.setAccessibleName("Filter runs")
+        self.filter = RunSearch(self.table)
         self.filter.textChanged.connect(self._filter_typed)
-        self._search_icon = QAction(self)
-        icons.bind(self._search_icon, "search", "text_muted")
-        self.filter.addAction(self._search_icon, QLineEdit.ActionPosition.LeadingPosition)
+        self.search_problem = SearchProblem()
+        self.grouping = QComboBox()
+        self.grouping.setObjectName("runGrouping")
+        self.grouping.setAccessibleName("Group runs by")
+        self.grouping.setToolTip(
+            "Group the runs; every heading tells how many there are, and their best figures."
+        )
+        for column, name in GROUPINGS.items():
+            self.grouping.addItem(f"By {name}" if column else "Not grouped", column)
+        self.grouping.currentIndexChanged.connect(self._grouping_chosen)
         self.count = QLabel()
         self.count.setObjectName("runCount")
         self.count.setProperty("role", "muted")
@@ -54,6 +66,13 @@ class HistoryPage(QWidget):
         self.delete_button = _button(
             "deleteRuns", "Delete", "delete", "Delete the selected runs (Ctrl+Z undoes)."
         )
+        self.more = QToolButton()
+        self.more.setObjectName("historyMore")
+        self.more.setText("More")
+        self.more.setAccessibleName("More that can be done with runs")
+        self.more.setToolTip("Columns, archive, export, import and help on searching.")
+        self.more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self._fill_menu()
         self.compare_button.clicked.connect(self.compare_wanted)
         self.delete_button.clicked.connect(self.delete_wanted)
         self.runs.delete_pressed.connect(self.delete_wanted)
@@ -90,22 +109,87 @@ class HistoryPage(QWidget):
         bar.setContentsMargins(theme.SPACE, theme.SPACE, theme.SPACE, theme.SPACE)
         bar.setSpacing(theme.SPACE)
         bar.addWidget(self.filter, 1)
-        bar.addWidget(self.count)
+        bar.addWidget(self.grouping)
         bar.addWidget(self.compare_button)
         bar.addWidget(self.delete_button)
+        bar.addWidget(self.more)
+        foot = QHBoxLayout()
+        foot.setContentsMargins(theme.SPACE, theme.SPACE // 2, theme.SPACE, theme.SPACE // 2)
+        foot.addWidget(self.count, 1)
+        below = QVBoxLayout()
+        below.setContentsMargins(theme.SPACE, 0, theme.SPACE, 0)
+        below.addWidget(self.search_problem)
         layout = QVBoxLayout(side)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addLayout(bar)
+        layout.addLayout(below)
         layout.addWidget(self.runs, 1)
+        layout.addLayout(foot)
         return side
+
+    def _fill_menu(self) -> None:
+        menu = QMenu(self.more)
+        menu.setToolTipsVisible(True)
+        for name, text, tip, signal in (
+            (
+                "chooseColumns",
+                "Choose columns …",
+                "Show any setting or measurement.",
+                self.runs.choose_columns,
+            ),
+            (
+                "archiveRuns",
+                "Archive selected runs",
+                "Put them out of sight, or back; undo too.",
+                self.archive_wanted,
+            ),
+            ("", "", "", None),
+            (
+                "exportList",
+                "Export this list …",
+                "Write the runs that are shown as CSV or JSON.",
+                self.export_wanted,
+            ),
+            (
+                "packRun",
+                "Export whole run …",
+                "Write the selected run with its files as one zip.",
+                self.pack_wanted,
+            ),
+            (
+                "unpackRun",
+                "Import run …",
+                "Add a run from such a zip, checking every file.",
+                self.unpack_wanted,
+            ),
+            ("", "", "", None),
+            ("searchHelp", "How to search", "Words, fields, units, dates.", self.show_search_help),
+        ):
+            if signal is None:
+                menu.addSeparator()
+                continue
+            action = menu.addAction(text)
+            action.setObjectName(name)
+            action.setToolTip(tip)
+            action.triggered.connect(signal)
+        self.archived = QAction("Show archived runs", menu)
+        self.archived.setObjectName("showArchived")
+        self.archived.setCheckable(True)
+        self.archived.setToolTip("List archived runs too, greyed.")
+        self.archived.toggled.connect(self.archived_wanted)
+        menu.insertAction(menu.actions()[2], self.archived)
+        self.more.setMenu(menu)
+
+    def _grouping_chosen(self, _index: int) -> None:
+        self.grouping_changed.emit(self.grouping.currentData())
 
     def _filter_typed(self, text: str) -> None:
         self.filter_changed.emit(text)
 
     def show_selection(self, selected: int) -> None:
         """Bring count and buttons up to date."""
-        shown, total = self.table.rowCount(), self.table.total
+        shown, total = self.table.found, self.table.total
         text = f"{shown:,} of {total:,}" if shown != total else f"{total:,} runs" if total != 1 else "1 run"
         self.count.setText(f"{text} · {selected:,} selected" if selected > 1 else text)
         self.compare_button.setEnabled(selected >= 2)
@@ -125,6 +209,42 @@ class HistoryPage(QWidget):
         self.tabs.setCurrentWidget(self.compare)
         # The list that had the keyboard is hidden now; Qt would hand it to whatever comes next, a job's button.
         self.compare.baseline.setFocus()
+
+    def show_query_problem(self, text: str, start: int = 0, end: int = 0) -> None:
+        """Say what is wrong with the search, pointing at the word from `start` to `end`; "" for nothing."""
+        typed = self.filter.text()
+        unfinished = (
+            end >= len(typed.rstrip())
+            and self.filter.hasFocus()
+            and text.startswith(("A value", "Something"))
+        )
+        # A search that is still being typed is not wrong yet.
+        self.search_problem.setProperty("role", "muted" if unfinished else "problem")
+        self.search_problem.style().polish(self.search_problem)
+        self.search_problem.show_problem(text)
+
+    def show_searching(self, on: bool) -> None:
+        """Say that figures are being read for the search or the columns."""
+        if on:
+            self.count.setText("Reading the figures …")
+        else:
+            self.show_selection(len(self.runs.chosen))
+
+    def show_search_help(self) -> None:
+        """Explain the language of the search."""
+        box = QMessageBox(self)
+        box.setObjectName("searchHelpBox")
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        box.setWindowTitle("How to search the history")
+        box.setTextFormat(Qt.TextFormat.RichText)
+        box.setText(HELP)
+        box.open()
+
+    def show_everything(self) -> None:
+        """Take search and groups away, so that any run can be shown."""
+        self.filter.clear()
+        self.grouping.setCurrentIndex(0)
+        self.archived.setChecked(True)
 
     def focus_filter(self) -> None:
         """Put the cursor into the filter."""

@@ -1,11 +1,13 @@
 """The selected run: what came out, its curves, layers, settings and files, and the words that the user adds."""
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import QSignalBlocker, QSize, Qt, Signal
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QLineEdit,
-    QPlainTextEdit,
+    QMenu,
     QPushButton,
     QScrollArea,
     QTabWidget,
@@ -14,13 +16,17 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from core.history.columns import RunColumns
+from core.history.lineage import Relative
 from core.history.records import RunRecord
 from studio import icons, theme
 from studio.problem import Problem
 from studio.tables.grid import Head
 from studio.views.elided import ElidedLabel
 from studio.views.grid_view import GridView
+from studio.views.lineage_view import LineageView
 from studio.views.live_curves import LiveCurves
+from studio.views.note_editor import NoteEditor
 from studio.views.notice import PanelNotice
 from studio.views.report import ReportWindow
 from studio.views.run_summary import (
@@ -49,6 +55,9 @@ class RunDetails(QWidget):
     recipe_wanted = Signal()
     again_wanted = Signal()
     resume_wanted = Signal()
+    continue_wanted = Signal()
+    duplicate_wanted = Signal()
+    run_wanted = Signal(object)  # run id: one of the family
     problem = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -101,6 +110,10 @@ class RunDetails(QWidget):
         self.notice.clear()
         if other:
             self._detail = None
+            self.note_editor.show_rendered(
+                bool(record.note.strip()) and self.note.toPlainText() == record.note
+            )
+            self.lineage.clear()
             self.curves.show_text("Loading the curves …" if record.is_over else "No curves yet.")
             for view in (self.layers, self.files):
                 view.table.show_rows((), ())
@@ -125,6 +138,11 @@ class RunDetails(QWidget):
         self.files.table.show_rows(ARTIFACT_HEADS, artifact_rows(detail.artifacts))
         self.files.stretch(0, 0, 1)
         self._fill_buttons()
+
+    def show_family(self, columns: RunColumns, family: Sequence[Relative]) -> None:
+        """Show the runs that this one comes from and those that come from it."""
+        if self._record is not None:
+            self.lineage.show_family(columns, family, self._record.run_id)
 
     # -- building ----------------------------------------------------------------------------------------------
 
@@ -175,7 +193,22 @@ class RunDetails(QWidget):
         self.resume.clicked.connect(self.resume_wanted)
         self._buttons = QHBoxLayout()
         self._buttons.setSpacing(theme.SPACE // 2)
-        for button in (self.resume, self.open_model, self.use_recipe, self.run_again):
+        self.more = QToolButton()
+        self.more.setObjectName("runMore")
+        self.more.setText("More")
+        self.more.setAccessibleName("More that can be done with this run")
+        self.more.setToolTip("Go on from its result, or do it again with changes.")
+        self.more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        menu = QMenu(self.more)
+        menu.setToolTipsVisible(True)
+        self.go_on = menu.addAction("Continue from its result")
+        self.go_on.setToolTip("Open what this run saved, with its recipe for editing.")
+        self.go_on.triggered.connect(self.continue_wanted)
+        self.duplicate = menu.addAction("Duplicate with changes")
+        self.duplicate.setToolTip("Open the model that this run started from, with its recipe for editing.")
+        self.duplicate.triggered.connect(self.duplicate_wanted)
+        self.more.setMenu(menu)
+        for button in (self.resume, self.open_model, self.use_recipe, self.run_again, self.more):
             self._buttons.addWidget(button)
         self._buttons.addStretch(1)
 
@@ -197,14 +230,9 @@ class RunDetails(QWidget):
         self.tags.setToolTip("Words to find the run by, separated by commas.")
         self.tags.setAccessibleName("Tags")
         self.tags.textEdited.connect(self._tags_edited)
-        self.note = QPlainTextEdit()
-        self.note.setObjectName("runNote")
-        self.note.setPlaceholderText("Note: what was this run meant to show?")
-        self.note.setToolTip("What you want to remember about this run.")
-        self.note.setAccessibleName("Note")
-        self.note.setTabChangesFocus(True)
-        self.note.setMinimumHeight(56)
-        self.note.textChanged.connect(self._note_edited)
+        self.note_editor = NoteEditor()
+        self.note = self.note_editor.edit
+        self.note_editor.changed.connect(self._note_edited)
         page = QWidget()
         inside = QVBoxLayout(page)
         inside.setContentsMargins(theme.SPACE, theme.SPACE, theme.SPACE, theme.SPACE)
@@ -212,7 +240,7 @@ class RunDetails(QWidget):
         inside.addWidget(self.summary)
         inside.addWidget(self.protocol)
         inside.addWidget(self.tags)
-        inside.addWidget(self.note, 1)
+        inside.addWidget(self.note_editor, 1)
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -225,12 +253,15 @@ class RunDetails(QWidget):
         self.settings.setObjectName("runSettings")
         self.files = GridView("Files of the run")
         self.files.setObjectName("runFiles")
+        self.lineage = LineageView()
+        self.lineage.run_wanted.connect(self.run_wanted)
         for title, tip, widget in (
             ("Summary", "Measurements before and after, tags and note", scroll),
             ("Curves", "Loss and accuracy while it trained", self.curves),
             ("Layers", "Sparsity layer by layer", self.layers),
             ("Settings", "Model, task, seed, every setting of the recipe, and what it ran on", self.settings),
             ("Files", "What the run wrote, with hashes", self.files),
+            ("Lineage", "Which run it started from, and which started from its result", self.lineage),
         ):
             self.tabs.setTabToolTip(self.tabs.addTab(widget, title), tip)
 
@@ -247,6 +278,7 @@ class RunDetails(QWidget):
         if "note" not in editing and self.note.toPlainText() != record.note:
             with QSignalBlocker(self.note):
                 self.note.setPlainText(record.note)
+            self.note_editor.show_rendered(bool(record.note.strip()))
         status = "stopped early, best kept" if record.stopped_early else record.status
         parts = [f"run {record.number}", status, record.source_title, record.task_title]
         self.about.show_text(" · ".join(part for part in parts if part))
@@ -279,6 +311,7 @@ class RunDetails(QWidget):
         self.open_model.setToolTip(
             f"Open {result.path}" if result is not None else "This run has saved no model."
         )
+        self.go_on.setEnabled(result is not None)
         self.use_recipe.setEnabled(bool(record.recipe.get("steps")))
         self.resume.setVisible(record.status == "interrupted")
 

@@ -23,8 +23,18 @@ from PySide6.QtWidgets import (
 from studio import theme
 from studio.tables.run_columns import COLUMN_INDEX, COLUMNS
 from studio.tables.runs import PROGRESS_ROLE, RunTable
+from studio.views.column_chooser import ColumnChooser
 
 ROW_HEIGHT = 28
+
+
+_FOLDING = {
+    Qt.Key.Key_Left: True,
+    Qt.Key.Key_Right: False,
+    Qt.Key.Key_Return: None,
+    Qt.Key.Key_Enter: None,
+    Qt.Key.Key_Space: None,
+}
 
 
 class _StatusDelegate(QStyledItemDelegate):
@@ -49,6 +59,7 @@ class RunTableView(QTableView):
     star_clicked = Signal(object)  # run id
     delete_pressed = Signal()
     opened = Signal(object)  # run id: double click or Enter
+    columns_chosen = Signal(object)  # list[str]: names of the fields that are shown besides
 
     def __init__(self, table: RunTable, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -107,7 +118,7 @@ class RunTableView(QTableView):
         super().selectionChanged(selected, deselected)
         if self._restoring:
             return
-        now = [self._table.record_at(index.row()).run_id for index in self.selectionModel().selectedRows()]
+        now = [self._table.run_id_at(index.row()) for index in self.selectionModel().selectedRows()]
         present = set(now)
         kept = [run_id for run_id in self._chosen if run_id in present]
         known = set(kept)
@@ -130,7 +141,7 @@ class RunTableView(QTableView):
     def _restore_selection(self) -> None:
         selection = QItemSelection()
         rows = [row for run_id in self._chosen if (row := self._table.row_of(run_id)) is not None]
-        last = len(COLUMNS) - 1
+        last = self._table.columnCount() - 1
         for row in rows:
             selection.select(self._table.index(row, 0), self._table.index(row, last))
         self._restoring = True
@@ -146,7 +157,7 @@ class RunTableView(QTableView):
         if self._table.rowCount() == 0 and self._table.total:
             painter = QPainter(self.viewport())
             painter.setPen(QColor(theme.tokens().text_muted))
-            text = f"No run contains “{' '.join(self._table.words)}”: change or clear the filter."
+            text = f"No run meets “{self._table.query.text.strip()}”: change or clear the search."
             area = self.viewport().rect().adjusted(16, 24, -16, -16)
             flags = Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop | Qt.TextFlag.TextWordWrap
             painter.drawText(area, int(flags), text)
@@ -155,7 +166,10 @@ class RunTableView(QTableView):
     # -- keys and clicks ---------------------------------------------------------------------------------------
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.matches(QKeySequence.StandardKey.Delete):
+        row = self.currentIndex().row()
+        if 0 <= row < self._table.rowCount() and self._table.is_heading(row) and event.key() in _FOLDING:
+            self._fold(row, _FOLDING[event.key()])
+        elif event.matches(QKeySequence.StandardKey.Delete):
             self.delete_pressed.emit()
         elif event.matches(QKeySequence.StandardKey.Copy):
             self.copy()
@@ -165,22 +179,25 @@ class RunTableView(QTableView):
     def mousePressEvent(self, event: QMouseEvent) -> None:
         index = self.indexAt(event.position().toPoint())
         # A click on a star is about the star; the selection stays.
-        if not (index.isValid() and index.column() == COLUMN_INDEX["star"]):
+        is_star = index.isValid() and index.column() == COLUMN_INDEX["star"]
+        if not is_star or self._table.is_heading(index.row()):
             super().mousePressEvent(event)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         index = self.indexAt(event.position().toPoint())
-        if index.isValid() and index.column() == COLUMN_INDEX["star"]:
-            self.star_clicked.emit(self._table.record_at(index.row()).run_id)
+        if index.isValid() and self._table.is_heading(index.row()):
+            self._fold(index.row(), None)
+        elif index.isValid() and index.column() == COLUMN_INDEX["star"]:
+            self.star_clicked.emit(self._table.run_id_at(index.row()))
         else:
             super().mouseReleaseEvent(event)
 
     def copy(self) -> None:
         """Put the selected runs on the clipboard as tab-separated text, visible columns only."""
         header = self.horizontalHeader()
-        order = sorted(range(len(COLUMNS)), key=header.visualIndex)
+        order = sorted(range(self._table.columnCount()), key=header.visualIndex)
         shown = [index for index in order if not header.isSectionHidden(index)]
-        lines = ["\t".join(COLUMNS[index].title for index in shown)]
+        lines = ["\t".join(self._table.shown_columns[index].title for index in shown)]
         for row in sorted(index.row() for index in self.selectionModel().selectedRows()):
             lines.append("\t".join(str(self._table.index(row, column).data() or "") for column in shown))
         QGuiApplication.clipboard().setText("\n".join(lines) + "\n")
@@ -189,13 +206,18 @@ class RunTableView(QTableView):
         self.setFocus()
 
     def _activated(self, index: QModelIndex) -> None:
-        self.opened.emit(self._table.record_at(index.row()).run_id)
+        if not self._table.is_heading(index.row()):
+            self.opened.emit(self._table.run_id_at(index.row()))
+
+    def _fold(self, row: int, folded: bool | None) -> None:
+        self._table.fold(row, folded)
+        self.setCurrentIndex(self._table.index(row, COLUMN_INDEX["name"]))
 
     # -- columns -----------------------------------------------------------------------------------------------
 
     def _sort_by(self, column: int) -> None:
         now, descending = self._table.sorting
-        descending = not descending if column == now else COLUMNS[column].descending
+        descending = not descending if column == now else self._table.shown_columns[column].descending
         order = Qt.SortOrder.DescendingOrder if descending else Qt.SortOrder.AscendingOrder
         self._table.sort(column, order)
 
@@ -203,7 +225,7 @@ class RunTableView(QTableView):
         menu = QMenu(self)
         menu.setObjectName("columnMenu")
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        for index, column in enumerate(COLUMNS):
+        for index, column in enumerate(self._table.shown_columns):
             if column.name == "name":
                 continue
             action = QAction(column.title if column.name != "star" else "Star", menu)
@@ -211,8 +233,23 @@ class RunTableView(QTableView):
             action.setChecked(not self.isColumnHidden(index))
             action.setData(index)
             menu.addAction(action)
+        menu.addSeparator()
+        more = QAction("More columns …", menu)
+        more.setObjectName("moreColumns")
+        more.setToolTip("Choose any setting or measurement as a column.")
+        menu.addAction(more)
         menu.triggered.connect(self._toggle_column)
         menu.popup(self.horizontalHeader().mapToGlobal(position))
 
     def _toggle_column(self, action: QAction) -> None:
-        self.setColumnHidden(action.data(), not action.isChecked())
+        if action.objectName() == "moreColumns":
+            self.choose_columns()
+        else:
+            self.setColumnHidden(action.data(), not action.isChecked())
+
+    def choose_columns(self) -> None:
+        """Let the user pick any setting or measurement as a column."""
+        further = [column.name for column in self._table.shown_columns[len(COLUMNS) :]]
+        chooser = ColumnChooser(further, self)
+        chooser.chosen.connect(self.columns_chosen)
+        chooser.open()

@@ -5,8 +5,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from core.data.spec import TaskSpec
 from core.events import Event, Finished, MetricPoint
+from core.history.columns import RunColumns
 from core.history.records import Artifact, RunRecord
 from core.job import JobContext
 from core.measurement.records import Accuracy, Latency, LayerStatistics, Measurement
@@ -129,6 +132,27 @@ class FakeStore:
 
     def runs(self) -> list[RunRecord]:
         return [record for run_id, record in self.records.items() if run_id not in self.deleted]
+
+    def columns(
+        self,
+        run_ids: Iterable[str] | None = None,
+        *,
+        changed_since: float | None = None,
+        include_deleted: bool = False,
+    ) -> RunColumns:
+        wanted = None if run_ids is None else set(run_ids)
+        everything = {each.run_id: each for each in self.runs()}
+        if include_deleted or changed_since is not None:
+            everything |= {run_id: replace(self.records[run_id], deleted_at=1.0) for run_id in self.deleted}
+        return RunColumns.from_records(
+            each for run_id, each in everything.items() if wanted is None or run_id in wanted
+        )
+
+    def with_fields(self, columns: RunColumns, names: Iterable[str]) -> RunColumns:
+        return columns.adding({name: np.full(len(columns), 1.0) for name in names if not columns.holds(name)})
+
+    def count(self) -> int:
+        return len(self.records)
 
     def run(self, run_id: str) -> RunRecord:
         return self.records[run_id]

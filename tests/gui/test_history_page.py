@@ -11,6 +11,7 @@ from pytestqt.qtbot import QtBot
 
 from core.errors import StudioError
 from core.events import Finished, Progress
+from core.history.columns import RunColumns
 from core.history.records import RunRecord
 from core.models.source import ModelSource
 from core.recipe import Recipe
@@ -101,15 +102,15 @@ def test_the_empty_history_offers_a_run(make: Maker) -> None:
 def test_a_history_that_cannot_be_read_says_so_and_tries_again(make: Maker) -> None:
     bench = make()
 
-    def broken() -> list[RunRecord]:
+    def broken(*_: object, **__: object) -> RunColumns:
         raise StudioError("runs.db is not a database: choose another one.")
 
-    good, bench.store.runs = bench.store.runs, broken  # type: ignore[method-assign]
-    bench.controller._loaded = False
+    good, bench.store.columns = bench.store.columns, broken  # type: ignore[method-assign]
+    bench.controller.list._count = None
     bench.controller.refresh()
     bench.settle()
     assert bench.page.notice.text == "runs.db is not a database: choose another one."
-    bench.store.runs = good  # type: ignore[method-assign]
+    bench.store.columns = good  # type: ignore[method-assign]
     bench.store.records = {each.run_id: each for each in RUNS}
     bench.press("noticeRetry")
     assert bench.shown() == [3, 2, 1]
