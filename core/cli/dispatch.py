@@ -78,6 +78,14 @@ def _command(options: argparse.Namespace, arguments: Sequence[str], open_window:
             from core.cli.past import list_history
 
             return list_history(options)
+        case "pack":
+            from core.cli.archives import pack
+
+            return pack(options)
+        case "unpack":
+            from core.cli.archives import unpack
+
+            return unpack(options)
         case "compare":
             from core.cli.past import compare
 

@@ -75,6 +75,8 @@ def make_parser() -> argparse.ArgumentParser:
         _add_inspect,
         _add_evaluate,
         _add_history,
+        _add_pack,
+        _add_unpack,
         _add_compare,
         _add_trials,
         _add_report,

@@ -31,7 +31,7 @@ from core.events import (
 )
 from core.history.orm import ArtifactRow, FindingRow, LayerRow, MeasurementRow, Metric, Run, RunDocument
 from core.history.processes import ProcessIdentity, this_process
-from core.history.records import NO_STEPS
+from core.history.records import NO_STEPS, RunRecord
 from core.history.rows import layer_row, measurement_row, metric_row
 from core.history.sessions import upsert
 from core.measurement.records import Measurement
@@ -128,6 +128,33 @@ def record_events(session: Session, events: Sequence[Event]) -> None:
     now = time.time()
     for run in runs.values():
         run.updated = now
+
+
+def take_over_record(session: Session, record: RunRecord) -> None:
+    """Give a run the end, the times and the words of the record of a run that ended elsewhere."""
+    run = session.scalars(select(Run).where(Run.run_id == record.run_id)).one()
+    for name in (
+        "name",
+        "status",
+        "created",
+        "started",
+        "ended",
+        "active_seconds",
+        "source_title",
+        "source_sha256",
+        "task_title",
+        "method",
+        "parent_run_id",
+        "stopped_early",
+        "starred",
+        "error",
+    ):
+        setattr(run, name, getattr(record, name))
+    run.tags = list(record.tags)
+    run.updated = time.time()
+    document = _document(session, run)
+    document.note, document.error_details = record.note, record.error_details
+    document.environment = dict(record.environment)
 
 
 def mark_orphans(session: Session, gone: Iterable[tuple[int, ProcessIdentity]]) -> int:

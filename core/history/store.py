@@ -15,7 +15,14 @@ from core.errors import StudioError
 from core.events import Event, Finding, MetricPoint
 from core.history.opening import OpenedDatabase, open_database
 from core.history.orm import ArtifactRow, FindingRow, LayerRow, MeasurementRow, Metric, Run, RunDocument
-from core.history.recording import UNFINISHED, insert_run, mark_orphans, owner_of, record_events
+from core.history.recording import (
+    UNFINISHED,
+    insert_run,
+    mark_orphans,
+    owner_of,
+    record_events,
+    take_over_record,
+)
 from core.history.records import Artifact, RunRecord
 from core.history.rows import (
     MEASUREMENT_COLUMNS,
@@ -99,6 +106,30 @@ class HistoryStore:
             insert_run(session, request)
             session.flush()
             return _records(session, Run.run_id == request.run_id)[0]
+
+    def add_finished(self, request: RunRequest, events: Sequence[Event], record: RunRecord) -> RunRecord:
+        """Add a run that ended elsewhere, with all that it left, in one transaction (`core.history.archive`).
+
+        Args:
+            events: what is recorded of it; its end is taken from `record`, as are its times and the user's words.
+
+        Raises:
+            StudioError: if the history has a run of that `run_id`.
+        """
+        with self._sessions.writing() as session:
+            if session.scalar(select(Run.number).where(Run.run_id == request.run_id)) is not None:
+                raise StudioError("The history has this run already.")
+            insert_run(session, request)
+            session.flush()
+            record_events(session, events)
+            take_over_record(session, record)
+            session.flush()
+            return _records(session, Run.run_id == request.run_id)[0]
+
+    def number_of(self, run_id: str) -> int | None:
+        """The number of the run with exactly that `run_id`, deleted ones included; None if there is none."""
+        with self._sessions.reading() as session:
+            return session.scalar(select(Run.number).where(Run.run_id == run_id))
 
     def record(self, events: Sequence[Event]) -> None:
         """Write events of any runs in one transaction. Recording the same events again changes nothing.

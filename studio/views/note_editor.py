@@ -4,7 +4,7 @@ from typing import Any
 
 from PySide6.QtCore import QUrl, Signal
 from PySide6.QtGui import QTextDocument
-from PySide6.QtWidgets import QPlainTextEdit, QStackedLayout, QTextBrowser, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QPlainTextEdit, QStackedWidget, QTextBrowser, QToolButton, QVBoxLayout, QWidget
 
 
 class _Reader(QTextBrowser):
@@ -41,12 +41,12 @@ class NoteEditor(QWidget):
         self.switch = QToolButton()
         self.switch.setObjectName("runNoteSwitch")
         self.switch.clicked.connect(self._turn)
-        self._faces = QStackedLayout()
+        self._faces = QStackedWidget()
         self._faces.addWidget(self.edit)
         self._faces.addWidget(self.reader)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(self._faces, 1)
+        layout.addWidget(self._faces, 1)
         layout.addWidget(self.switch)
         self.show_rendered(False)
 
