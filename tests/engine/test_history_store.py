@@ -29,7 +29,10 @@ from core.events import (
     MetricPoint,
     Notice,
 )
+from core.history.archive import pack_run, unpack_run
+from core.history.columns import FIGURES, TEXTS, RunColumns
 from core.history.orm import Base
+from core.history.query import parse_query, search
 from core.history.records import Artifact
 from core.history.store import HistoryStore, open_history
 from core.measurement.records import Measurement
@@ -455,3 +458,61 @@ def test_a_recipe_of_a_newer_version_is_shown_but_cannot_run(store: HistoryStore
     assert store.run("1").recipe["version"] == 9
     with pytest.raises(StudioError, match="The recipe of run 1 was written by a newer version"):
         store.request_of(asked.run_id)
+
+
+def test_columns_and_further_fields_say_what_records_say(store: HistoryStore) -> None:
+    asked = request(name="Größe")
+    store.add_run(asked)
+    store.record(whole_run(asked.run_id))
+    store.add_run(request(name="queued"))
+    store.update(asked.run_id, tags=["a", "größer"], note="**n**")
+    records = store.runs()
+    columns = store.with_fields(
+        store.columns(), ["prune.sparsity", "loss", "before.packing", "note", "recipe", "seed", "device"]
+    )
+    wanted = RunColumns.from_records(records)
+    assert columns.run_ids == wanted.run_ids
+    for name in FIGURES:
+        assert repr(columns.figures[name].tolist()) == repr(wanted.figures[name].tolist()), name
+    for name in TEXTS:
+        assert [columns.texts[name][n] for n in range(2)] == [wanted.texts[name][n] for n in range(2)], name
+    assert columns.figures["prune.sparsity"].tolist() == [0.8, 0.8]
+    assert columns.figures["loss"][0] == PRUNED.accuracy.loss  # type: ignore[union-attr]
+    assert columns.texts["before.packing"][0] == MEASUREMENT.packing
+    assert columns.texts["note"][0] == "**n**"
+    assert columns.texts["recipe"][0] == "Prune and fine-tune"
+    assert columns.figures["seed"].tolist() == [7.0, 7.0]
+    assert columns.texts["device"][1] == "cpu"
+    assert store.count() == 2
+    query = parse_query("accuracy > 90 % and step.sparsity = 80 % tag:größer")
+    assert search(store.with_fields(columns, query.fields), query).tolist() == [True, False]
+    assert [record.name for record in store.runs_named([columns.run_ids[1], "none", asked.run_id])] == [
+        "queued",
+        "Größe",
+    ]
+
+
+def test_only_what_changed_is_read_again(store: HistoryStore) -> None:
+    first, second = request(name="one"), request(name="two")
+    store.add_run(first)
+    store.add_run(second)
+    columns = store.columns()
+    moment = float(columns.figures["updated"].max())
+    store.update(first.run_id, name="other")
+    store.delete([second.run_id])
+    changes = store.columns(changed_since=moment)
+    assert set(changes.run_ids) == {first.run_id, second.run_id}
+    assert columns.merged(changes).texts["name"].values[-1] == "other"
+    assert columns.merged(changes).run_ids == store.columns().run_ids == [first.run_id]
+
+
+def test_a_packed_run_comes_in_again(store: HistoryStore, tmp_path: Path) -> None:
+    asked = request()
+    store.add_run(asked)
+    events = [event for event in whole_run(asked.run_id) if not isinstance(event, ArtifactWritten)]
+    store.record(events)
+    pack_run(store, asked.run_id, tmp_path / "run.zip")
+    again = unpack_run(store, tmp_path / "run.zip", again=True)
+    assert again.number == 2
+    assert len(store.metrics(again.run_id)) == len(store.metrics(asked.run_id))
+    assert store.findings(again.run_id)[0].data == store.findings(asked.run_id)[0].data
