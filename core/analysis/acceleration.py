@@ -38,11 +38,10 @@ def load() -> bool:
     with _lock:
         if _loaded is None:
             try:
-                numba: Any = importlib.import_module("numba")
+                importlib.import_module("numba")
             except ImportError:
                 return False
-            if not numba.config.CACHE_DIR:
-                numba.config.CACHE_DIR = str(_folder())
+            choose_cache()
             try:
                 _loaded = importlib.import_module(_KERNELS)
             except Exception:
@@ -52,6 +51,16 @@ def load() -> bool:
                 with suppress(OSError):
                     stamp.touch()
     return True
+
+
+def choose_cache() -> None:
+    """Let numba keep what it compiles in the user's own folder; does nothing without numba."""
+    try:
+        numba: Any = importlib.import_module("numba")
+    except ImportError:
+        return
+    if not numba.config.CACHE_DIR:
+        numba.config.CACHE_DIR = str(_folder())
 
 
 def load_compiled() -> bool:

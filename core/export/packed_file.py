@@ -27,8 +27,8 @@ from core.quantization.record import METADATA, NOT_QUANTIZED, Quantization, Quan
 SUFFIX: Final = ".packed"
 
 PACKING: Final = (
-    "packed file: of each tensor only the values that are not zero, with a bitmask or gaps, in byte planes or by a "
-    "codebook, deflated where that helps"
+    "packed file: of each tensor only the values that are not zero, with a bitmask or gaps, in byte planes, by a "
+    "codebook or as integers on a grid, deflated or arithmetically coded where that helps"
 )
 """The encoding whose bytes are counted and saved, in words."""
 
@@ -176,4 +176,5 @@ def _directory(
     text = json.dumps(
         {"metadata": dict(metadata), "tensors": entries}, separators=(",", ":"), ensure_ascii=False
     )
-    return code(np.frombuffer(text.encode(), np.uint8))
+    # Its coding is not told: it is deflated where it is shorter than it would be.
+    return code(np.frombuffer(text.encode(), np.uint8), mixed=False)

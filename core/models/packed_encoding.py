@@ -4,7 +4,8 @@ An element is zero only if all its bits are: −0.0 and NaN are values like any 
 was written. Two choices are made apart, each the smaller one:
 
 * *positions* of the values that are kept: `all` of them, a `bitmask` (1 bit per element), or `gaps` (the number of
-  zeros before each value, a byte each; 255 means 255 zeros and no value yet).
+  zeros before each value, a byte each; 255 means 255 zeros and no value yet), or `contexts` (arithmetically coded by
+  row, column and neighbours).
 * *values*: `plain` as they lie in memory, in byte `planes` (first bytes of all, then second bytes, …: exponents
   compress, mantissas do not), or by a `codebook` of at most 256 and an index of one byte each, as shared weights are.
 
@@ -20,7 +21,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from core.models.byte_coding import Bytes, CodingError, Stream, code, decode, stored_raw
+from core.models.byte_coding import RAW, Bytes, CodingError, Stream, code, decode, stored_raw
+from core.models.context_coding import decode_places, encode_places
 
 Elements = NDArray[np.unsignedinteger[Any]]
 Places = NDArray[np.bool_] | NDArray[np.int64] | None
@@ -35,6 +37,9 @@ ELEMENTS_PER_BYTE: Final = 1 << 10
 malicious file cannot ask for any amount of memory. The writer keeps to it."""
 
 LARGEST_CODEBOOK: Final = 256
+MOST_PLACES: Final = 1 << 24
+"""Beyond so many elements places are not coded by their contexts, which takes a fifth of a microsecond each."""
+
 _GAP = 255
 _SAMPLE = 4096
 # Below this everything is tried; above it only what can win at that sparsity.
@@ -73,7 +78,7 @@ def encode(elements: Elements, columns: int = 1) -> EncodedTensor:
     if count > size // 2 or size <= _SMALL:
         candidates.append(("all", (), elements))
     if count < size:
-        where = _smallest_positions(kept, count)
+        where = _smallest_positions(kept, count, columns)
         candidates.append((*where, elements[kept]))
     encoded = []
     for positions, streams, values in candidates:
@@ -96,7 +101,7 @@ def decode_elements(
     """
     where = POSITIONS[positions]
     what = VALUES[values]
-    places, count = where.read(streams[: where.streams], size)
+    places, count = where.read(streams[: where.streams], size, columns)
     kept = what.read(streams[where.streams :], count, itemsize)
     if places is None:
         return kept
@@ -115,16 +120,18 @@ def is_plausible(size: int, stored: int) -> bool:
 
 @dataclass(frozen=True)
 class PositionReader:
-    """`read` gives places and their number from `streams` streams and the number of elements."""
+    """`read` gives places and their number from `streams` streams, the number of elements and how many are a row."""
 
     streams: int
-    read: Callable[[Sequence[Stream], int], tuple[Places, int]]
+    read: Callable[[Sequence[Stream], int, int], tuple[Places, int]]
 
 
-def _smallest_positions(kept: NDArray[np.bool_], count: int) -> tuple[str, tuple[Stream, ...]]:
+def _smallest_positions(kept: NDArray[np.bool_], count: int, columns: int) -> tuple[str, tuple[Stream, ...]]:
     candidates = [("bitmask", (code(np.packbits(kept)),))]
     if count < kept.size // 2 or kept.size <= _SMALL:
         candidates.append(("gaps", (code(_gaps(kept)),)))
+    if kept.size <= MOST_PLACES and (found := encode_places(kept, columns)) is not None:
+        candidates.append(("contexts", (Stream(RAW, len(found), found),)))
     return min(candidates, key=lambda each: len(each[1][0].data))
 
 
@@ -136,11 +143,20 @@ def _gaps(kept: NDArray[np.bool_]) -> Bytes:
     return stored
 
 
-def _read_all(streams: Sequence[Stream], size: int) -> tuple[Places, int]:
+def _read_contexts(streams: Sequence[Stream], size: int, columns: int) -> tuple[Places, int]:
+    if size > MOST_PLACES:
+        raise CodingError("it is larger than places are coded so")
+    kept = decode_places(decode(streams[0]).tobytes(), size, columns)
+    if kept is None:
+        raise CodingError("its places have another length")
+    return kept, int(np.count_nonzero(kept))
+
+
+def _read_all(streams: Sequence[Stream], size: int, columns: int) -> tuple[Places, int]:
     return None, size
 
 
-def _read_bitmask(streams: Sequence[Stream], size: int) -> tuple[Places, int]:
+def _read_bitmask(streams: Sequence[Stream], size: int, columns: int) -> tuple[Places, int]:
     if streams[0].plain != (size + 7) // 8:
         raise CodingError("its bitmask has the wrong length")
     bits = decode(streams[0])
@@ -150,7 +166,7 @@ def _read_bitmask(streams: Sequence[Stream], size: int) -> tuple[Places, int]:
     return kept, int(np.count_nonzero(kept))
 
 
-def _read_gaps(streams: Sequence[Stream], size: int) -> tuple[Places, int]:
+def _read_gaps(streams: Sequence[Stream], size: int, columns: int) -> tuple[Places, int]:
     if streams[0].plain > size:
         raise CodingError("it marks more elements than there are")
     stored = decode(streams[0])
@@ -168,6 +184,7 @@ POSITIONS: Mapping[str, PositionReader] = {
     "all": PositionReader(0, _read_all),
     "bitmask": PositionReader(1, _read_bitmask),
     "gaps": PositionReader(1, _read_gaps),
+    "contexts": PositionReader(1, _read_contexts),
 }
 
 

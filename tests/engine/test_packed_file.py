@@ -19,6 +19,7 @@ from core.measurement.size import dense_bytes
 from core.models.byte_coding import CODINGS, CodingError, Stream, code, decode
 from core.models.checkpoint import open_checkpoint
 from core.models.checkpoint_packed import PREFIX, VERSION
+from core.models.context_coding import decode_bytes, decode_places, encode_places
 from core.models.opening import load_module, open_model
 from core.models.packed_encoding import ELEMENTS_PER_BYTE, FREE_ELEMENTS, decode_elements, encode
 from core.models.source import SAMPLE, ModelSource
@@ -213,7 +214,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def with_directory(original: bytes, directory: Any) -> bytes:
     """The file with another directory whose checksum is right, as somebody malicious would write it."""
     *_, offset, _, _ = PREFIX.unpack(original[: PREFIX.size])
-    stream = code(np.frombuffer(json.dumps(directory).encode(), np.uint8))
+    stream = code(np.frombuffer(json.dumps(directory).encode(), np.uint8), mixed=False)
     start = PREFIX.pack(
         original[:8], VERSION, zlib.crc32(stream.data), offset, len(stream.data), stream.plain
     )
@@ -316,3 +317,65 @@ def test_a_file_of_a_newer_version_asks_for_an_update(original: bytes, tmp_path:
     path.write_bytes(original[:8] + (VERSION + 1).to_bytes(4, "little") + original[12:])
     with pytest.raises(StudioError, match=r"newer version.*update"):
         open_checkpoint(path)
+
+
+# -- arithmetic coding
+
+
+@some
+@given(
+    rows=st.integers(1, 40),
+    columns=st.integers(1, 40),
+    density=st.sampled_from((0.0, 0.01, 0.1, 0.6)),
+    seed=st.integers(0, 1000),
+)
+def test_any_places_come_back(rows: int, columns: int, density: float, seed: int) -> None:
+    kept = np.random.default_rng(seed).random(rows * columns) < density
+    data = encode_places(kept, columns)
+    if data is not None:
+        found = decode_places(data, kept.size, columns)
+        assert found is not None
+        assert np.array_equal(found, kept)
+        # A byte too many is seen.
+        assert decode_places(data + b"\0", kept.size, columns) is None
+
+
+def test_places_of_dead_inputs_cost_less_than_their_entropy() -> None:
+    random = np.random.default_rng(1)
+    densities = np.where(random.random(784) < 0.4, 0.002, 0.15)
+    kept = random.random((300, 784)) < densities
+    share = kept.mean()
+    entropy = -(share * np.log2(share) + (1 - share) * np.log2(1 - share)) * kept.size / 8
+    known = -(densities * np.log2(densities) + (1 - densities) * np.log2(1 - densities)).sum() * 300 / 8
+    data = encode_places(kept.reshape(-1), 784)
+    assert data is not None
+    assert known < len(data) < 1.06 * known < entropy
+
+
+def test_indices_cost_little_more_than_their_entropy() -> None:
+    indices = np.clip(np.random.default_rng(2).normal(8, 3, 20_000).round(), 0, 15).astype(np.uint8)
+    shares = np.bincount(indices) / indices.size
+    entropy = -(shares * np.log2(shares)).sum() * indices.size / 8
+    stream = code(indices)
+    assert stream.coding == "mixed"
+    assert entropy < len(stream.data) < 1.01 * entropy
+
+
+@some
+@given(st.binary(min_size=1, max_size=200), st.integers(0, 4000))
+def test_noise_is_decoded_or_refused(data: bytes, plain: int) -> None:
+    found = decode_bytes(data, plain)
+    assert found is None or found.size == plain
+    places = decode_places(data, plain, 7)
+    assert places is None or places.size == plain
+
+
+def test_files_of_the_first_version_still_open(tmp_path: Path) -> None:
+    # Written before integers and arithmetic coding came; the version is not part of any checksum.
+    path = tmp_path / "m.packed"
+    save_packed({"a": torch.arange(6, dtype=torch.float32)}, path, {})
+    data = bytearray(path.read_bytes())
+    magic, _, *rest = PREFIX.unpack(data[: PREFIX.size])
+    path.write_bytes(PREFIX.pack(magic, 1, *rest) + data[PREFIX.size :])
+    with open_checkpoint(path) as checkpoint:
+        assert checkpoint.read("a").tolist() == [0, 1, 2, 3, 4, 5]
