@@ -10,7 +10,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from core.pruning.structured_settings import PruneChannelsSettings
-from core.quantization.settings import CodebookSettings, QuantizeAwareSettings, QuantizeSettings
+from core.quantization.settings import (
+    CodebookSettings,
+    QuantizeAwareSettings,
+    QuantizeSettings,
+    SensitivitySettings,
+)
 from core.steps import FineTuneSettings, PruneSettings, StepSettings
 from core.steps_flow import GradualSettings, RepeatSettings, RewindSettings
 
@@ -73,6 +78,11 @@ STEPS: tuple[StepDefinition, ...] = (
         QuantizeAwareSettings,
         "core.quantization.step:quantize_and_train",
         "core.quantization.step:quantize_and_train_work",
+    ),
+    StepDefinition(
+        SensitivitySettings,
+        "core.quantization.sensitivity:find_sensitivity",
+        "core.quantization.sensitivity:sensitivity_work",
     ),
     StepDefinition(
         CodebookSettings,

@@ -100,13 +100,6 @@ class GridSettings(StepSettings):
         description="From the training split (or from validation where there is none), never from the test split.",
         json_schema_extra=shown(unit="examples", when={"what": _INTEGERS}),
     )
-    fold_batch_norm: bool = Field(
-        default=True,
-        title="Fold batch norms",
-        description="Multiply batch normalisation into the convolution before it, as runtimes do, before ranges "
-        "are found.",
-        json_schema_extra=shown(advanced=True, when={"what": _INTEGERS}),
-    )
     overrides: dict[LayerPattern, LayerBits] = Field(
         default_factory=dict,
         title="Own bits for",
@@ -149,6 +142,13 @@ class QuantizeSettings(GridSettings):
     title: ClassVar[str] = "Quantize"
 
     step: Literal["quantize"] = "quantize"
+    fold_batch_norm: bool = Field(
+        default=True,
+        title="Fold batch norms",
+        description="Multiply batch normalisation into the convolution before it, as runtimes do, before ranges "
+        "are found.",
+        json_schema_extra=shown(advanced=True, when={"what": _INTEGERS}),
+    )
     equalise: bool = Field(
         default=False,
         title="Equalise layers",
@@ -217,6 +217,49 @@ class QuantizeAwareSettings(GridSettings, TrainingSettings):
 
     def summary(self) -> str:
         return f"{self.words()} · {self.length}"
+
+
+class SensitivitySettings(StepSettings):
+    """Find out which layers suffer most from few bits; the model is not changed."""
+
+    title: ClassVar[str] = "Measure sensitivity"
+
+    step: Literal["sensitivity"] = "sensitivity"
+    mode: Literal["measured", "fast-proxy"] = Field(
+        default="measured",
+        title="Mode",
+        description="Measured: accuracy on all validation examples, once for each layer and number of bits with "
+        "only it "
+        "quantized and once with all others. Fast proxy: only how much the outputs change on a few examples (SQNR).",
+    )
+    bits: tuple[LayerBits, ...] = Field(
+        default=(8, 4, 2),
+        min_length=1,
+        title="Bits",
+        description="Numbers of bits to try; above 8 means float16.",
+        json_schema_extra=shown(unit="bits"),
+    )
+    granularity: Literal["channel", "tensor", "group"] = Field(
+        default="channel",
+        title="Scales",
+        description="Channel: each output channel has a scale of its own. Tensor: one for a whole layer. Group: 64 "
+        "neighbouring weights share one.",
+    )
+    examples: int = Field(
+        default=256,
+        ge=1,
+        le=100_000,
+        title="Examples",
+        description="From the training split, for the signal-to-noise ratio of the outputs.",
+        json_schema_extra=shown(unit="examples"),
+    )
+
+    @property
+    def needs_data(self) -> bool:
+        return True
+
+    def summary(self) -> str:
+        return f"{self.mode} · {', '.join(str(bits) for bits in self.bits)} bits"
 
 
 class CodebookSettings(TrainingSettings):

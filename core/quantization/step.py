@@ -1,6 +1,6 @@
 """The quantization steps: from settings to grids, to weights on them and to ranges of activations."""
 
-from dataclasses import dataclass
+import copy
 
 import torch
 from torch import nn
@@ -9,25 +9,15 @@ from core.errors import StudioError
 from core.events import Notice
 from core.formatting import count
 from core.job import JobContext
-from core.models.description import Layer
 from core.quantization.calibration import Calibration, activations_of, observe
-from core.quantization.grid import find_grid, on_grid
-from core.quantization.record import QuantizedWeight, Scheme
+from core.quantization.correction import inputs_of, learned_rounding, mean_shift
+from core.quantization.folding import equalise, fold_batch_norms
+from core.quantization.grid import on_grid
+from core.quantization.sensitivity import sensitivities, worst_layers
 from core.quantization.settings import GridSettings, QuantizeAwareSettings, QuantizeSettings
-from core.recipe import matches
+from core.quantization.step_records import Precision, precision_of, record_for
 from core.run_state import RunState
 from core.training.step import fine_tune, fine_tune_work
-
-_AS_IT_IS = 32
-_TRANSPOSED = "conv_transpose"
-
-
-@dataclass(frozen=True)
-class Precision:
-    """What a layer's weight becomes: "affine" with so many bits, or a float type."""
-
-    scheme: Scheme
-    bits: int
 
 
 def quantize_work(settings: GridSettings, state: RunState) -> float:
@@ -39,6 +29,13 @@ def quantize_work(settings: GridSettings, state: RunState) -> float:
         passes += 1 if settings.activation_ranges == "min-max" else 2
     task = state.task
     available = 0 if task is None else len(task.train or task.validation or ())
+    if isinstance(settings, QuantizeSettings) and settings.integers:
+        learned = settings.rounding == "learned"
+        if learned or settings.bias_correction:
+            passes += len(state.description.layers) * (2 if learned else 1)
+        if settings.keep_worst and task is not None:
+            judged = len(state.description.layers) * len(task.validation or ())
+            return 1.0 + passes * min(settings.examples, available) + judged
     return 1.0 + passes * min(settings.examples, available)
 
 
@@ -53,12 +50,16 @@ def quantize_model(settings: QuantizeSettings, state: RunState, context: JobCont
     Raises:
         StudioError: if every layer is left alone, weights or activations are NaN, or calibration examples are missing.
     """
+    _require_finite(state)
+    if settings.integers and not state.quantization:
+        if settings.fold_batch_norm:
+            fold_batch_norms(state.module.eval())
+        if settings.equalise:
+            equalise(state.module)
+    if settings.integers and settings.keep_worst:
+        settings = _keeping_worst(settings, state, context)
     precisions = _prepare(settings, state, context)
-    with torch.no_grad():
-        for name, record in state.quantization.weights.items():
-            if name in precisions:
-                weight = state.module.get_parameter(name)
-                weight.copy_(on_grid(weight, record))
+    _round(settings, state, context, precisions)
     state.masks.zero_removed(state.module)
     _tell(state, context, precisions)
     context.advance(1.0, settings.title)
@@ -71,48 +72,72 @@ def quantize_and_train(settings: QuantizeAwareSettings, state: RunState, context
         StudioError: as `quantize_model` and `fine_tune` do.
     """
     if state.half_done is None:
+        _require_finite(state)
         precisions = _prepare(settings, state, context)
         _tell(state, context, precisions)
     fine_tune(settings, state, context)
     context.advance(1.0, settings.title)
 
 
-def precision_of(settings: GridSettings, layer: Layer) -> Precision | None:
-    """What the settings make of a layer; None where it stays as it is."""
-    if any(matches(layer.name, pattern) for pattern in settings.exclude):
-        return None
-    for pattern, bits in settings.overrides.items():
-        if matches(layer.name, pattern):
-            if bits == _AS_IT_IS:
-                return None
-            return Precision("affine", bits) if bits <= 8 else Precision("float16", 16)
-    if settings.what == "float16":
-        return Precision("float16", 16)
-    if settings.what == "bfloat16":
-        return Precision("bfloat16", 16)
-    return Precision("affine", settings.bits)
+def _round(
+    settings: QuantizeSettings, state: RunState, context: JobContext, precisions: dict[str, Precision]
+) -> None:
+    """Put the weights on their grids, layer after layer from the input on, with what corrects the outputs."""
+    corrected = settings.integers and (settings.rounding == "learned" or settings.bias_correction)
+    wanted = copy.deepcopy(state.module) if corrected else state.module
+    generator = torch.Generator().manual_seed(state.step_seed())
+    for layer in state.description.layers:
+        if layer.weight_name not in precisions:
+            continue
+        context.checkpoint()
+        record = state.quantization.weights[layer.weight_name]
+        weight = state.module.get_parameter(layer.weight_name)
+        rounded = on_grid(weight, record)
+        here = state.module.get_submodule(layer.name)
+        if corrected and record.scheme == "affine" and isinstance(here, _CORRECTED):
+            calibration = Calibration(settings.examples, state, context, settings.title)
+            before = list(inputs_of(wanted, wanted.get_submodule(layer.name), calibration.batches()))
+            if settings.rounding == "learned":
+                given = inputs_of(state.module, here, calibration.batches())
+                rounded = learned_rounding(
+                    here, record, before, given, settings.rounding_iterations, generator, context.checkpoint
+                )
+            if settings.bias_correction and here.bias is not None:
+                shift = mean_shift(here, rounded, before)
+                with torch.no_grad():
+                    here.bias.sub_(shift)
+        with torch.no_grad():
+            weight.copy_(rounded)
 
 
-def output_axis(layer: Layer) -> int:
-    """The dimension of a weight that stands for its layer's outputs."""
-    return 1 if layer.kind.startswith(_TRANSPOSED) else 0
+_CORRECTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
-def record_for(
-    settings: GridSettings, layer: Layer, precision: Precision, weight: torch.Tensor
-) -> QuantizedWeight:
-    """The record of a layer's weight."""
-    if precision.scheme != "affine":
-        return QuantizedWeight(precision.scheme, precision.bits)
-    return find_grid(
-        weight,
-        precision.bits,
-        symmetric=settings.symmetric_weights,
-        axis=None if settings.granularity == "tensor" else output_axis(layer),
-        group_size=settings.group_size if settings.granularity == "group" else 0,
-        ranges=settings.weight_ranges,
-        percentile=settings.percentile,
+def _require_finite(state: RunState) -> None:
+    for layer in state.description.layers:
+        if not bool(torch.isfinite(state.module.get_parameter(layer.weight_name)).all()):
+            raise StudioError(
+                f"The weights of “{layer.name}” hold NaN or infinite values, so {state.place} cannot quantize them: "
+                "use an earlier checkpoint."
+            )
+
+
+def _keeping_worst(settings: QuantizeSettings, state: RunState, context: JobContext) -> QuantizeSettings:
+    """The settings with the layers that suffer most kept in 16 bits."""
+    found = sensitivities(
+        settings, (settings.bits,), state, context, measured=True, examples=256, all_but=False
     )
+    ours = {layer.name for layer in state.description.layers if precision_of(settings, layer) is not None}
+    ranked = [each for each in found if each.layer in ours]
+    worst = worst_layers(ranked, settings.bits, settings.keep_worst)
+    names = ", ".join(f"“{name}”" for name in worst)
+    context.emit(Notice(context.run_id, f"{state.place} keeps {names} in 16 bits: they suffer most."))
+    # First come, first matched: a name stands before the patterns that hold it too.
+    overrides = {
+        **dict.fromkeys(worst, 16),
+        **{k: v for k, v in settings.overrides.items() if k not in worst},
+    }
+    return settings.model_copy(update={"overrides": overrides})
 
 
 def _prepare(settings: GridSettings, state: RunState, context: JobContext) -> dict[str, Precision]:
@@ -127,12 +152,6 @@ def _prepare(settings: GridSettings, state: RunState, context: JobContext) -> di
             f"{state.place} leaves every layer as it is: remove an entry from “Leave alone” or “Own bits for”."
         )
     state.module.eval()
-    for layer, _ in chosen.values():
-        if not bool(torch.isfinite(state.module.get_parameter(layer.weight_name)).all()):
-            raise StudioError(
-                f"The weights of “{layer.name}” hold NaN or infinite values, so {state.place} cannot quantize them: "
-                "use an earlier checkpoint."
-            )
     activations = {}
     if settings.quantizes_activations:
         calibration = Calibration(settings.examples, state, context, settings.title)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from core.quantization.folding import is_folded
 from core.quantization.grid import on_grid
 from core.quantization.record import Quantization
 from core.quantization.simulate import Simulated
@@ -36,6 +37,14 @@ class QuantizedTraining:
             for name, each in quantization.weights.items()
             if each.scheme == "codebook"
         ]
+
+    def train(self) -> None:
+        """Training mode; batch norms that were folded away stay as they are."""
+        self.network.train()
+        if self.quantization:
+            for norm in self.module.modules():
+                if is_folded(norm):
+                    norm.eval()
 
     def begin(self) -> None:
         """Tie gradients; undone by `end`."""

@@ -158,7 +158,7 @@ class _FineTuning:
         # generator but `order`, so dropout goes on where it stood.
         last = min(self.batches, self.iterations - self.epoch * self.batches)
         rest = itertools.islice(batches, self.batch, last)
-        self.network.train()
+        self.quantized.train()
         train_batches(
             self.network,
             rest,
@@ -199,7 +199,7 @@ class _FineTuning:
         done = self.done
         if self.evaluated != done and (done % self.evaluate_every == 0 or done == self.iterations):
             self._validate()
-            self.network.train()
+            self.quantized.train()
 
     def _cut(self, cuts: GradualCuts) -> None:
         cuts.carry_out(self.done, self.state)
