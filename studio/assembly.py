@@ -283,6 +283,7 @@ class Assembly(QObject):
         from studio.controllers.history import HistoryController
         from studio.controllers.jobs import JobsController
         from studio.controllers.report import ReportController
+        from studio.controllers.run_files import RunFiles
         from studio.jobs.runner import JobRunner
         from studio.views.history_page import HistoryPage
 
@@ -290,6 +291,9 @@ class Assembly(QObject):
         self.store = store
         page = HistoryPage()
         self.history = HistoryController(self.state, self.background, store, page, self.undo_stack, self)
+        self.run_files = RunFiles(self.state, self.background, self.settings, store, page)
+        self.run_files.imported.connect(self._run_imported)
+        self.actions.join("run_files", self.run_files)
         self._writer = HistoryWriter(store, self._history_written, self._history_not_written)
         self.runner = JobRunner(self.mailbox, self._writer, store)
         self.jobs = JobsController(self.state, self.runner, self._job_strip, self)
@@ -316,6 +320,10 @@ class Assembly(QObject):
         self._tell_interrupted()
         self._done("history")
         self._load_torch()
+
+    def _run_imported(self, run_id: object) -> None:
+        if self.history is not None:
+            self.history.runs_written((str(run_id),))
 
     def _history_failed(self, problem: Problem) -> None:
         self._history_placeholder.show_problem(problem)

@@ -164,7 +164,7 @@ def _whole(show: Callable[[int], str]) -> Callable[[float], str]:
 
 
 COLUMNS: tuple[Column, ...] = (
-    Column("number", "#", "The run's number.", 56, "number", lambda value: f"{value:.0f}"),
+    Column("number", "#", "The run's number.", 66, "number", lambda value: f"{value:.0f}"),
     Column("star", "★", "Starred: click to change.", 36, "starred", _star, _star_tip, False),
     Column("name", "Name", "The run's name and tags.", 190, "name", None, _name_tip, False, False),
     Column("status", "Status", "How the run ended, or how far it is.", 104, "status", None, _status_tip, False, False),
@@ -177,7 +177,7 @@ COLUMNS: tuple[Column, ...] = (
         formatting.percent, _accuracy_tip("before."), best=1,
     ),
     Column(
-        "change", "Change", "Accuracy after minus before, in percentage points (pp).", 92, "change",
+        "change", "Change", "Accuracy after minus before, in percentage points (pp).", 106, "change",
         formatting.points, _change_tip, best=1,
     ),
     Column(
