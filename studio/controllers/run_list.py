@@ -68,8 +68,10 @@ class RunList(QObject):
         return self._count is not None
 
     def close(self) -> None:
-        """Look for changes no longer."""
+        """Look for changes no longer, and take no answer any more: the page may be gone when it comes."""
         self._poll.stop()
+        for topic in ("history-runs", "history-fields", "history-changed", "history-poll"):
+            self._background.drop(topic)
 
     # -- loading -----------------------------------------------------------------------------------------------
 

@@ -21,6 +21,16 @@ from studio.tables.run_columns import (
     status_text,
 )
 
+_DISPLAY = int(Qt.ItemDataRole.DisplayRole)
+_ALIGNMENT = int(Qt.ItemDataRole.TextAlignmentRole)
+_FOREGROUND = int(Qt.ItemDataRole.ForegroundRole)
+_DECORATION = int(Qt.ItemDataRole.DecorationRole)
+_NEVER = frozenset(
+    map(int, (Qt.ItemDataRole.BackgroundRole, Qt.ItemDataRole.CheckStateRole, Qt.ItemDataRole.SizeHintRole))
+)
+_RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+_LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+
 PROGRESS_ROLE = Qt.ItemDataRole.UserRole + 1
 """How much of a running run is done, in [0, 1]; None for all others."""
 
@@ -353,33 +363,34 @@ class RunTable(QAbstractTableModel):
         return None
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if not index.isValid():
+        if role in _NEVER or not index.isValid():
             return None
         row = int(self._rows[index.row()])
         column = self._shown[index.column()]
         if row < 0:
             return self._heading(-row - 1, column, role)
-        columns = self._columns
-        match role:
-            case Qt.ItemDataRole.DisplayRole:
-                return self._text(row, column)
-            case Qt.ItemDataRole.TextAlignmentRole:
-                return _alignment(column)
-            case Qt.ItemDataRole.ToolTipRole:
-                return column.text(columns, row) if column.full is None else column.full(columns, row)
-            case Qt.ItemDataRole.DecorationRole if (
-                column.name == "star" and not columns.figures["starred"][row]
-            ):
+        # Plain ints in the order of frequency: a screenful asks some thousand times, and comparing enums costs most.
+        if role == _DISPLAY:
+            return self._text(row, column)
+        if role == _ALIGNMENT:
+            return _RIGHT if column.right else _LEFT
+        if role == _FOREGROUND:
+            return _color(self._columns, row, column)
+        if role == _DECORATION:
+            if column.name == "star" and not self._columns.figures["starred"][row]:
                 return icons.icon("star", "line")
-            case Qt.ItemDataRole.ForegroundRole:
-                return _color(columns, row, column)
-            case Qt.ItemDataRole.AccessibleTextRole if column.name == "star":
-                return "starred" if columns.figures["starred"][row] else "not starred"
-            case _ if role == PROGRESS_ROLE:
-                return self._progress.get(columns.run_ids[row]) if column.name == "status" else None
-            case _ if role == HEADING_ROLE:
-                return False
-        return None
+            return None
+        return self._rare(row, column, role)
+
+    def _rare(self, row: int, column: Column, role: int) -> Any:
+        columns = self._columns
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return column.text(columns, row) if column.full is None else column.full(columns, row)
+        if role == Qt.ItemDataRole.AccessibleTextRole and column.name == "star":
+            return "starred" if columns.figures["starred"][row] else "not starred"
+        if role == PROGRESS_ROLE:
+            return self._progress.get(columns.run_ids[row]) if column.name == "status" else None
+        return False if role == HEADING_ROLE else None
 
     def _text(self, row: int, column: Column) -> str:
         if column.name == "status":
@@ -439,24 +450,23 @@ class RunTable(QAbstractTableModel):
 
 
 def _alignment(column: Column) -> Qt.AlignmentFlag:
-    side = Qt.AlignmentFlag.AlignRight if column.right else Qt.AlignmentFlag.AlignLeft
-    return side | Qt.AlignmentFlag.AlignVCenter
+    return _RIGHT if column.right else _LEFT
 
 
 def _color(columns: RunColumns, row: int, column: Column) -> QColor | None:
-    tokens = theme.tokens()
-    if column.name == "star":
-        return QColor(tokens.warning)
-    if column.name == "change":
+    name = column.name
+    if name == "star":
+        return QColor(theme.tokens().warning)
+    if name == "change":
         change = columns.figures["change"][row]
         if change and change == change and change_may_be_chance(columns, row) is False:
-            return QColor(tokens.good if change > 0 else tokens.bad)
-    if column.name == "status":
+            return QColor(theme.tokens().good if change > 0 else theme.tokens().bad)
+    if name == "status":
         status = columns.texts["status"][row]
         if status == "failed":
-            return QColor(tokens.bad)
+            return QColor(theme.tokens().bad)
         if status in ("cancelled", "interrupted", "queued"):
-            return QColor(tokens.text_muted)
+            return QColor(theme.tokens().text_muted)
     if columns.figures["archived"][row]:
-        return QColor(tokens.text_muted)
+        return QColor(theme.tokens().text_muted)
     return None
