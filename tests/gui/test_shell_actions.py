@@ -22,6 +22,7 @@ from studio.controllers.preferences import PreferencesController
 from studio.controllers.recipe import RecipeController
 from studio.controllers.recipe_commands import RecipeCommands
 from studio.controllers.report import ReportController
+from studio.controllers.run_files import RunFiles
 from studio.controllers.runs import RunsController
 from studio.controllers.task import TaskController
 from studio.controllers.workspaces import WorkspacesController
@@ -41,6 +42,7 @@ CONTROLLERS: dict[str, type] = {
     "recipe": RecipeController,
     "recipe_commands": RecipeCommands,
     "report": ReportController,
+    "run_files": RunFiles,
     "runs": RunsController,
     "task": TaskController,
     "undo": QUndoStack,
