@@ -238,7 +238,7 @@ def _open_server(url: URL) -> OpenedDatabase:
         engine = server_engine(url)
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         raise StudioError(
-            f"{place} needs a driver that is not installed: install one, for example with “pip install psycopg”.",
+            f"{place} needs a driver that is not installed: install one, such as “pip install psycopg[binary]”.",
             details=str(error),
         ) from error
     try:

@@ -83,9 +83,6 @@ class RunList(QObject):
             count = store.count()
             columns = store.columns()
             ticket.check()
-            # Sorting texts for the first time takes longest; done here, no click ever waits for it.
-            for column in columns.texts.values():
-                column.ranks  # noqa: B018
             return columns, count
 
         self._background.ask("history-runs", work, self._take_all, self.not_loaded.emit)
@@ -110,6 +107,9 @@ class RunList(QObject):
 
         def work(ticket: Ticket) -> RunColumns:
             found = columns
+            # Sorting texts for the first time takes longest; done here, hardly a click ever waits for it.
+            for column in columns.texts.values():
+                column.ranks  # noqa: B018
             for name in missing:
                 found = store.with_fields(found, [name])
                 ticket.check()

@@ -107,10 +107,10 @@ def test_two_programs_at_once_lose_no_rows(tmp_path: Path) -> None:
 
 def test_a_killed_writer_loses_at_most_its_last_batch(tmp_path: Path) -> None:
     path = tmp_path / "history.db"
-    for attempt in range(3):
+    for attempt in range(6):
         with child("write_for_ever", str(path)) as process:
             assert process.stdout is not None
-            for _ in range(4 + attempt):
+            for _ in range(1 + 2 * attempt):
                 committed = int(process.stdout.readline())
             process.kill()
             rest, _ = process.communicate()
