@@ -21,7 +21,7 @@ MIXED: Final = "mixed"
 """Arithmetic coding with mixed contexts (`core.models.context_coding`)."""
 
 MOST_MIXED: Final = 1 << 22
-"""Longer streams are not coded so: it takes about a fifth of a microsecond for each bit."""
+"""Longer streams are never coded so: a file must not keep its reader busy for long."""
 
 # Shorter runs gain nothing over what naming their coding costs.
 _WORTH_TRYING = 24
@@ -33,6 +33,8 @@ _SAMPLE = 1 << 12
 _SAMPLES = 8
 _REPETITIVE = 0.97
 _BLOCK = 1 << 20
+# Long streams pay for the tables of Huffman codes easily, and would take seconds.
+_WORTH_MIXING = 1 << 20
 
 
 class CodingError(ValueError):
@@ -75,7 +77,7 @@ def code(plain: Bytes, *, mixed: bool = True) -> Stream:
     if len(smallest) < len(raw):
         best = Stream(DEFLATE, len(raw), smallest)
     # What Huffman codes and repetitions leave as it is has no statistics to learn either.
-    if mixed and strategies and len(raw) <= MOST_MIXED:
+    if mixed and strategies and len(raw) <= _WORTH_MIXING:
         found = encode_bytes(plain)
         if found is not None and len(found) < len(best.data):
             best = Stream(MIXED, len(raw), found)

@@ -130,7 +130,8 @@ def _smallest_positions(kept: NDArray[np.bool_], count: int, columns: int) -> tu
     candidates = [("bitmask", (code(np.packbits(kept)),))]
     if count < kept.size // 2 or kept.size <= _SMALL:
         candidates.append(("gaps", (code(_gaps(kept)),)))
-    if kept.size <= MOST_PLACES and (found := encode_places(kept, columns)) is not None:
+    sparse = count < kept.size // 2 or kept.size <= _SMALL
+    if sparse and kept.size <= MOST_PLACES and (found := encode_places(kept, columns)) is not None:
         candidates.append(("contexts", (Stream(RAW, len(found), found),)))
     return min(candidates, key=lambda each: len(each[1][0].data))
 
