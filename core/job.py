@@ -32,12 +32,19 @@ class JobContext:
     """
 
     def __init__(
-        self, run_id: str, emit: Callable[[Event], None], folder: Path, *, resume: bool = False
+        self,
+        run_id: str,
+        emit: Callable[[Event], None],
+        folder: Path,
+        *,
+        resume: bool = False,
+        settle: Callable[[], object] | None = None,
     ) -> None:
         self.run_id = run_id
         self.folder = folder
         self.resume = resume
         self._emit = emit
+        self._settle = settle
         self._cancel = threading.Event()
         self._interrupt = threading.Event()
         self._stop = threading.Event()
@@ -53,6 +60,14 @@ class JobContext:
     def emit(self, event: Event) -> None:
         """Publish an event."""
         self._emit(event)
+
+    def settle(self) -> None:
+        """Wait until whoever records the events has written them.
+
+        Before a checkpoint: what it counts as done is not computed again, so its points must outlive a kill.
+        """
+        if self._settle is not None:
+            self._settle()
 
     def checkpoint(self) -> None:
         """Wait here while paused; raise if cancelled or interrupted. Call it between batches.

@@ -94,6 +94,7 @@ class RunState:
         Raises:
             StudioError: if it cannot be written.
         """
+        context.settle()
         save_checkpoint(
             RunCheckpoint(
                 step=self.step,

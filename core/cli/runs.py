@@ -34,12 +34,17 @@ def run_recipe(options: argparse.Namespace) -> int:
     if out is not None:
         check_output_folder(out)
     monitor = make_monitor(options.json)
-    with _place(request, options, monitor) as (request, number, folder, record):
+    with _place(request, options, monitor) as (request, number, folder, record, settle):
         outcome = Outcome(request)
         outcome.number = number
         monitor.say(_headline(request, number)) if not options.json else None
         _carry_out(
-            request, folder, (monitor.show, outcome.take, record), monitor, resume=options.resume is not None
+            request,
+            folder,
+            (monitor.show, outcome.take, record),
+            monitor,
+            resume=options.resume is not None,
+            settle=settle,
         )
         files = [] if out is None or outcome.after is None else copy_artifacts(outcome, out)
         if options.no_history and out is None:
@@ -102,13 +107,14 @@ def _carry_out(
     monitor: Monitor,
     *,
     resume: bool = False,
+    settle: Callable[[], object] | None = None,
     keeps_best: bool = True,
 ) -> None:
     def emit(event: Event) -> None:
         for listener in listeners:
             listener(event)
 
-    context = JobContext(request.run_id, emit, folder, resume=resume)
+    context = JobContext(request.run_id, emit, folder, resume=resume, settle=settle)
     try:
         with Interruption(context, monitor.say, keeps_best=keeps_best):
             from core.pipeline import run
@@ -121,12 +127,12 @@ def _carry_out(
 @contextmanager
 def _place(
     request: RunRequest | None, options: argparse.Namespace, monitor: Monitor
-) -> Iterator[tuple[RunRequest, int | None, Path, Callable[[Event], None]]]:
-    """The request, the run's number, its folder and where its events are recorded; all closed at the end."""
+) -> Iterator[tuple[RunRequest, int | None, Path, Callable[[Event], None], Callable[[], object]]]:
+    """The request, the run's number, its folder, where its events are recorded, and what waits until they are."""
     if options.no_history:
         assert request is not None
         with tempfile.TemporaryDirectory(prefix="compression-studio-") as temporary:
-            yield request, None, Path(temporary), _nowhere
+            yield request, None, Path(temporary), _nowhere, _nothing
         return
 
     from core.history.store import open_history
@@ -145,7 +151,7 @@ def _place(
         _make_folder(folder)
         writer = HistoryWriter(store, on_problem=problem)
         try:
-            yield request, record.number, folder, writer.put
+            yield request, record.number, folder, writer.put, writer.flush
         finally:
             writer.close()
 
@@ -170,6 +176,10 @@ def _make_folder(folder: Path) -> None:
 
 def _nowhere(event: Event) -> None:
     """Not recorded."""
+
+
+def _nothing() -> None:
+    """Nothing to wait for."""
 
 
 def _headline(request: RunRequest, number: int | None) -> str:

@@ -11,17 +11,18 @@ import sys
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from core import formatting
+from core.analysis.mask_overlap import alive, overlap_matrix
 from core.cli.tables import text_table, to_json
 from core.errors import StudioError
 from core.files import write_text
-from core.findings import Lines, read_finding
+from core.findings import Lines, Matrix, read_finding
 from core.history.rounds import Round, round_findings, rounds_of
-from core.history.store import open_history
+from core.history.store import HistoryStore, open_history
 
 DONE, DEFECT = 0, 1
 REPORT_EVERY = 0.1
@@ -104,6 +105,7 @@ def tell_rounds(options: argparse.Namespace) -> int:
         StudioError: for runs without rounds.
     """
     trials = []
+    networks = []
     with open_history(options.db) as store:
         for name in dict.fromkeys(options.runs):
             record = store.run(name)
@@ -113,9 +115,19 @@ def tell_rounds(options: argparse.Namespace) -> int:
                     f"Run {record.number} has no rounds of pruning and rewinding: name runs of a Lottery Ticket recipe."
                 )
             trials.append(rounds)
+            networks.append((f"run {record.number}", _model_file(store, record.run_id)))
     print(rounds_table(trials))
+    overlap = _overlap(networks)
+    if overlap is not None:
+        print(f"\nOverlap of the last masks between trials. {overlap.note}")
     if options.out is not None:
         for path in _write_figures(trials, Path(options.out).expanduser()):
+            print(f"Wrote {path}.")
+        if overlap is not None:
+            from core.export.vector_plot import matrix_svg
+
+            path = _beside(Path(options.out).expanduser(), "mask-overlap.svg")
+            write_text(path, matrix_svg(overlap, "Overlap of the last masks between trials"))
             print(f"Wrote {path}.")
     return DONE
 
@@ -159,10 +171,36 @@ def _write_figures(trials: Sequence[Sequence[Round]], out: Path) -> list[Path]:
     for finding in round_findings("", trials):
         form = read_finding(finding.data)
         assert isinstance(form, Lines)
-        path = out.with_name(f"{out.stem}-{finding.key.replace(' ', '-')}.svg")
+        path = _beside(out, f"{finding.key.replace(' ', '-')}.svg")
         write_text(path, lines_svg(form, finding.title))
         written.append(path)
+    path = _beside(out, "rounds.json")
+    write_text(path, json.dumps([[asdict(one) for one in rounds] for rounds in trials], indent=1) + "\n")
+    written.append(path)
     return written
+
+
+def _beside(out: Path, ending: str) -> Path:
+    return out.with_name(f"{out.stem}-{ending}")
+
+
+def _model_file(store: HistoryStore, run_id: str) -> Path | None:
+    found = next((file.path for file in store.artifacts(run_id) if file.kind == "model"), None)
+    return None if found is None else Path(found)
+
+
+def _overlap(networks: Sequence[tuple[str, Path | None]]) -> Matrix | None:
+    """How much the masks of the runs' last networks agree; None where there are not two of the same shape."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        masks = [alive(load_file(path)) for _, path in networks if path is not None]
+        if len(masks) < 2 or len(masks) < len(networks):
+            return None
+        return overlap_matrix(masks, [name for name, _ in networks], "trial")
+    except (OSError, SafetensorError, ValueError):
+        return None
 
 
 def without_options(arguments: Sequence[str], valued: Iterable[str], flags: Iterable[str]) -> list[str]:

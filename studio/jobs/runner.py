@@ -36,6 +36,9 @@ class Writer(Protocol):
     def put(self, event: Event) -> None:
         """Record an event; never blocks."""
 
+    def flush(self) -> object:
+        """Wait until the events so far are recorded, or have been given up."""
+
 
 class Store(Protocol):
     """What the runner needs of the history (core.history.store.HistoryStore)."""
@@ -235,7 +238,7 @@ class JobRunner:
             def emit(event: Event) -> None:
                 self._tell(job, event)
 
-            context = JobContext(job.run_id, emit, folder, resume=job.resume)
+            context = JobContext(job.run_id, emit, folder, resume=job.resume, settle=self._writer.flush)
             with self._changed:
                 job.context = context
                 if job.held:

@@ -190,6 +190,9 @@ class FakeWriter:
     def put(self, event: Event) -> None:
         self.events.append(event)
 
+    def flush(self) -> None:
+        """Every event is there at once."""
+
 
 def finish(request: RunRequest, context: JobContext) -> None:
     """A run that does nothing and finishes."""
