@@ -98,7 +98,7 @@ def main(target: str, data: bytes) -> int:
     document = QTextDocument()
     document.setDocumentMargin(8)
     document.setDefaultFont(QFont(application.font().family(), 9))
-    document.setDefaultStyleSheet(_STYLE)
+    document.setDefaultStyleSheet(_style())
     page = writer.pageLayout().paintRect(QPageLayout.Unit.Point).size()
     document.setPageSize(QSizeF(page.width(), page.height()) * (LINK_DPI / 72))
     width = document.pageSize().width() - 2 * document.documentMargin()
@@ -149,13 +149,15 @@ def _print(document, writer) -> None:  # type: ignore[no-untyped-def]
     from PySide6.QtCore import QRectF
     from PySide6.QtGui import QAbstractTextDocumentLayout, QColor, QPainter, QPalette
 
+    from studio import theme
+
     painter = QPainter(writer)
     size = document.pageSize()
     scale = writer.width() / size.width()
     painter.scale(scale, scale)
     pages = document.pageCount()
     context = QAbstractTextDocumentLayout.PaintContext()
-    context.palette.setColor(QPalette.ColorRole.Text, QColor("#1b1f24"))
+    context.palette.setColor(QPalette.ColorRole.Text, QColor(theme.LIGHT.text))
     for page in range(pages):
         if page:
             writer.newPage()
@@ -165,14 +167,18 @@ def _print(document, writer) -> None:  # type: ignore[no-untyped-def]
         painter.setClipRect(context.clip)
         document.documentLayout().draw(painter, context)
         painter.restore()
-        painter.setPen(QColor("#57606a"))
+        painter.setPen(QColor(theme.LIGHT.text_muted))
         painter.drawText(QRectF(0, size.height() + 4, size.width(), 16), 0x0002, f"{page + 1} of {pages}")
     painter.end()
 
 
-_STYLE = """
-h1 { font-size: 16pt; } h2 { font-size: 12pt; } h3 { font-size: 10pt; }
-.muted { color: #57606a; } td, th { padding: 2px 10px 2px 0; } th { color: #57606a; text-align: left; }
+def _style() -> str:
+    from studio import theme
+
+    muted = theme.LIGHT.text_muted
+    return f"""
+h1 {{ font-size: 16pt; }} h2 {{ font-size: 12pt; }} h3 {{ font-size: 10pt; }}
+.muted {{ color: {muted}; }} td, th {{ padding: 2px 10px 2px 0; }} th {{ color: {muted}; text-align: left; }}
 """
 
 

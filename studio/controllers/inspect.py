@@ -53,9 +53,10 @@ class InspectController(QObject):
         self._models.setToolTipsVisible(True)
         self.comparison = ComparisonController(state, background, self)
         self.comparison.changed.connect(self.refresh)
-        self.heatmap = HeatmapController(state, background, inspector, self)
+        # What listens to the theme goes with its view: told later, it would have nothing left to paint.
+        self.heatmap = HeatmapController(state, background, inspector, inspector)
         self.heatmap.asked.connect(self._ask_removal)
-        self.channels = ChannelsController(state, background, inspector, self)
+        self.channels = ChannelsController(state, background, inspector, inspector)
         self.channels.channel_chosen.connect(self.show_channel)
         self.activations = ActivationsController(state, background, inspector, self)
         self.difference = DifferenceController(state, background, inspector, self)
