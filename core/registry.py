@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from core.pruning.structured_settings import PruneChannelsSettings
+from core.pruning.study_settings import StudyDeletionsSettings
 from core.quantization.settings import (
     CodebookSettings,
     QuantizeAwareSettings,
@@ -88,6 +89,11 @@ STEPS: tuple[StepDefinition, ...] = (
         CodebookSettings,
         "core.quantization.codebook:share_weights",
         "core.quantization.codebook:share_weights_work",
+    ),
+    StepDefinition(
+        StudyDeletionsSettings,
+        "core.pruning.deletion_study:study_deletions",
+        "core.pruning.deletion_study:study_deletions_work",
     ),
 )
 

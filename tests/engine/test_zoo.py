@@ -13,6 +13,7 @@ from core.models.zoo import ZOO
 
 # Parameters as computed by hand from the papers' descriptions, and as the papers round them.
 PARAMETERS = {
+    "lenet-1": (2_578, 2_578),
     "lenet-300-100": (266_610, 267e3),
     "lenet-5": (431_080, 431e3),
     "conv-2": (4_301_642, 4.3e6),
