@@ -1,6 +1,6 @@
 """Optimal Brain Damage on MNIST (LeCun, Denker, Solla, NIPS 1989, figures 1 and 2): LeNet-1 and LeNet-300-100.
 
-The preset “Optimal Brain Damage (its figures)”: trained on the squared error, deleted by saliency and by magnitude,
+The preset “Figures of Optimal Brain Damage”: trained on the squared error, deleted by saliency and by magnitude,
 retrained with the deleted weights held at zero. About a quarter of an hour on one core.
 
 COMPRESSION_STUDIO_FIGURES names a folder for the figures.
@@ -21,7 +21,7 @@ from core.pruning.deletion_study import FINDING
 pytestmark = pytest.mark.reproduction
 
 NETWORKS = {"lenet-1": "LeNet-1", "lenet-300-100": "LeNet-300-100"}
-PRESET = "Optimal Brain Damage (its figures)"
+PRESET = "Figures of Optimal Brain Damage"
 FORETOLD, BY_SALIENCY, BY_MAGNITUDE, RETRAINED, ON_TEST = range(5)
 
 
