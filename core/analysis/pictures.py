@@ -86,6 +86,25 @@ class Squares:
 
 
 @dataclass(frozen=True, eq=False)
+class Saliency:
+    """What the loss is said to rise by without each weight, [m, n]: computed elsewhere, from data."""
+
+    matrix: Array
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        rows, columns = self.matrix.shape
+        return rows, columns
+
+    @property
+    def strided(self) -> bool:
+        return True
+
+    def part(self, rows: slice, columns: slice) -> Array:
+        return self.matrix[rows, columns]
+
+
+@dataclass(frozen=True, eq=False)
 class Difference:
     """`matrix` minus `other`, both [m, n]; exactly zero where nothing changed."""
 

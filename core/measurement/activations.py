@@ -129,7 +129,7 @@ def activations_of(
         description.input_shape,
         description.num_classes,
         model=source.title,
-        any_size=_accepts(loaded.module, split.input_shape),
+        any_size=accepts(loaded.module, split.input_shape),
     )
     rows = measure_activations(loaded.module, split, examples, check=check, progress=progress)
     return ActivationReport(rows, min(examples, len(split)), part, data.title)
@@ -182,7 +182,7 @@ def _never() -> None:
     """Nobody cancels."""
 
 
-def _accepts(module: nn.Module, shape: tuple[int, ...]) -> bool:
+def accepts(module: nn.Module, shape: tuple[int, ...]) -> bool:
     """Whether a forward pass of one image of that shape works."""
     try:
         with torch.no_grad():

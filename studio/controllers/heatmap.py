@@ -9,6 +9,7 @@ from core.analysis.patterns import Pattern, PatternCount
 from core.models.description import Layer
 from core.models.opened import OpenedModel
 from studio import theme
+from studio.controllers.saliency import SaliencyController
 from studio.jobs.background import Background, Ticket
 from studio.problem import Problem
 from studio.state import AppState
@@ -40,6 +41,9 @@ class HeatmapController(QObject):
         self._last: TileRequest | None = None
         self._counted: tuple[str, Pattern] | None = None
         self._patterns: PatternCount | None = None
+        self.saliency = SaliencyController(state, background, inspector, self)
+        self.saliency.changed.connect(self._saliency_changed)
+        self.saliency.failed.connect(self._saliency_failed)
         state.comparison_changed.connect(self._comparison_changed)
         inspector.preview_changed.connect(self.repeat)
         inspector.ready.connect(self._views_ready)
@@ -73,7 +77,26 @@ class HeatmapController(QObject):
     def _views_ready(self) -> None:
         if self._inspector.heatmap is not None:
             self._inspector.heatmap.tile_wanted.connect(self._ask_tile)
-            self._inspector.heatmap.compare_requested.connect(self.compare_requested)
+            self._inspector.heatmap.remedy_requested.connect(self._remedy)
+            self._inspector.heatmap.notice.retry.connect(self.saliency.measure)
+
+    def _remedy(self) -> None:
+        view = self._inspector.heatmap
+        if view is not None and view.look.salient:
+            self.saliency.act()
+        else:
+            self.compare_requested.emit()
+
+    def _saliency_changed(self) -> None:
+        if self._last is not None and self._last.look.salient:
+            self.repeat()
+
+    def _saliency_failed(self, problem: Problem) -> None:
+        view = self._inspector.heatmap
+        if view is not None and view.look.salient:
+            view.notice.show_problem(problem, retry=True)
+        else:
+            self._state.problem.emit(problem)
 
     def _comparison_changed(self, model: OpenedModel | None) -> None:
         self._other = None
@@ -94,6 +117,10 @@ class HeatmapController(QObject):
             self._background.drop(HEATMAP_TOPIC)
             self.asked.emit()
             return
+        if request.look.salient and not self.saliency.ready(request.layer):
+            self._background.drop(HEATMAP_TOPIC)
+            self.asked.emit()
+            return
         self._inspector.notice.show_busy()
         self._ask_painted(request, preview=weights_on_show(request) > PREVIEW_FROM)
         if request.look.grouping == "pattern":
@@ -106,7 +133,7 @@ class HeatmapController(QObject):
         if view is None or model is None:
             return False
         if other is None:
-            view.show_uncomparable(
+            view.show_missing(
                 "Choose a second model to see what changed, weight by weight: the model before pruning, "
                 "or the result of a run.",
                 "Compare model with…",
@@ -122,7 +149,7 @@ class HeatmapController(QObject):
             if found is None
             else f"{layer.name} is {shapes[0]} in {title} but {shapes[1]} here, so its weights cannot be compared."
         )
-        view.show_uncomparable(reason, "Compare model with…")
+        view.show_missing(reason, "Compare model with…")
         return False
 
     def _ask_painted(self, request: "TileRequest", *, preview: bool) -> None:
@@ -133,17 +160,19 @@ class HeatmapController(QObject):
             return
         layer = model.description.layer(request.layer)
         other = self._other if request.look.compares else None
+        salient = self.saliency.of(request.layer) if request.look.salient else None
         threshold = self._inspector.preview.get(request.layer)
         colors = _colors(theme.tokens(), request.look.colors)
 
         def work(ticket: Ticket) -> "PaintedTile":
-            before = None if other is None else other.get(layer.name)
+            before = salient if other is None else other.get(layer.name)
             weight = cache.get(layer.name)
             return look_at_matrix(
                 layer, weight, before, request, threshold, colors, preview=preview, check=ticket.check
             )
 
         def done(painted: "PaintedTile") -> None:
+            view.protocol = self.saliency.protocol if request.look.salient else ""
             view.show_tile(painted)
             if painted.tile.exact:
                 self._inspector.notice.clear()

@@ -10,6 +10,7 @@ from core.analysis.patterns import PatternCount, count_broken
 from core.analysis.pictures import (
     Broken,
     Difference,
+    Saliency,
     Squares,
     Subject,
     Weights,
@@ -31,6 +32,7 @@ _TILE_MODES: dict[str, HeatmapMode] = {
     "sparsity": "sparsity",
     "mask": "sparsity",
     "magnitude": "magnitude",
+    "square": "magnitude",
     "saliency": "magnitude",
     "signed": "signed",
     "difference": "signed",
@@ -51,11 +53,11 @@ def look_at_matrix(
     """One tile of a heatmap, painted.
 
     Args:
-        other: the weight of the other model, for a difference.
+        other: in the weight's shape: that of the other model, for a difference; the saliencies.
         threshold: up to which magnitude weights would go, for looks that show weights.
     """
     look, matrix = request.look, as_matrix(weight)
-    compared = as_matrix(other) if other is not None and look.compares else None
+    compared = as_matrix(other) if other is not None and (look.compares or look.salient) else None
     subject = _subject(layer, matrix, compared, look)
     breaks = look.grouping == "pattern"
     mode: HeatmapMode = "magnitude" if breaks else _TILE_MODES[look.mode]
@@ -114,7 +116,9 @@ def _subject(layer: Layer, matrix: Array, other: Array | None, look: Look) -> Su
         return Broken(matrix, look.pattern, _unit(layer, axis), axis)
     if look.compares:
         return Difference(matrix, np.zeros_like(matrix) if other is None else other)
-    return Squares(matrix) if look.mode == "saliency" else Weights(matrix)
+    if look.salient and other is not None:
+        return Saliency(other)
+    return Squares(matrix) if look.mode == "square" else Weights(matrix)
 
 
 def _unit(layer: Layer, axis: int) -> int:

@@ -18,9 +18,15 @@ _MODES: tuple[tuple[Mode, str, str], ...] = (
     ("mask", "Mask", "Kept and pruned weights, and those that the recipe's prune step would take"),
     (
         "saliency",
-        "Saliency w²",
-        "The squared weights: what Optimal Brain Damage (LeCun et al. 1990) ranks by where the loss is equally curved "
-        "everywhere",
+        "Saliency",
+        "½ · h · w²: what the loss would rise by without the weight (Optimal Brain Damage, LeCun et al. 1990), from "
+        "training examples of the task",
+    ),
+    (
+        "square",
+        "w²",
+        "The squared weights: what Optimal Brain Damage ranks by where the loss is equally curved everywhere; no data "
+        "needed",
     ),
     ("difference", "Difference", "What changed against the model that is compared with, weight by weight"),
 )
@@ -154,7 +160,7 @@ class HeatmapControls(QWidget):
             if grouping == "pattern"
             else "What the colours show"
         )
-        sequential = self.mode_box.currentData() in ("magnitude", "sparsity", "saliency")
+        sequential = self.mode_box.currentData() in ("magnitude", "sparsity", "saliency", "square")
         self.map_box.setVisible(sequential and grouping != "pattern")
 
 

@@ -11,7 +11,7 @@ from core.analysis.patterns import Pattern
 from core.analysis.pictures import Granularity
 from core.analysis.sparsity import HeatmapTile
 
-Mode = Literal["sparsity", "magnitude", "signed", "mask", "difference", "saliency"]
+Mode = Literal["sparsity", "magnitude", "signed", "mask", "difference", "square", "saliency"]
 Grouping = Granularity | Literal["pattern"]
 
 
@@ -38,6 +38,11 @@ class Look:
         """Whether a second model is needed."""
         return self.mode == "difference" and self.grouping != "pattern"
 
+    @property
+    def salient(self) -> bool:
+        """Whether saliencies are needed, which are computed from data."""
+        return self.mode == "saliency" and self.grouping != "pattern"
+
 
 @dataclass(frozen=True)
 class TileRequest:
@@ -58,7 +63,7 @@ class PaintedTile:
     Attributes:
         table: the colours in use, as `HeatmapColors.table` names them.
         limit: the value at the end of the colour scale.
-        other: the matrix of the other model, for a difference.
+        other: what stands beside the weights: those of the other model, for a difference; their saliencies.
         by_row, by_column: fractions for the margins, one per pixel.
     """
 

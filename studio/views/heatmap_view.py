@@ -32,7 +32,7 @@ class HeatmapView(QWidget):
     """Shows painted tiles and tells which one it wants next."""
 
     tile_wanted = Signal(object)  # TileRequest
-    compare_requested = Signal()  # a difference is wanted, but there is no second model
+    remedy_requested = Signal()  # the button beside what is missing for this look
     problem = Signal(object)  # Problem: a file could not be written
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -41,6 +41,8 @@ class HeatmapView(QWidget):
         self._layers: tuple[Layer, ...] = ()
         self._shown: PaintedTile | None = None
         self._patterns: PatternCount | None = None
+        self.protocol = ""
+        """How the figures on show were obtained, where they are more than the weights themselves."""
 
         self.controls = HeatmapControls()
         self.layer_box: QComboBox = self.controls.layer_box
@@ -80,7 +82,7 @@ class HeatmapView(QWidget):
         inside.addWidget(self.read_out)
         inside.addWidget(self.legend)
         self.notice = PanelNotice(content)
-        self.notice.action.connect(self.compare_requested)
+        self.notice.action.connect(self.remedy_requested)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
@@ -138,8 +140,8 @@ class HeatmapView(QWidget):
             self._patterns = found
             self._tell()
 
-    def show_uncomparable(self, reason: str, button: str | None) -> None:
-        """Say why no difference can be shown, in the place of the picture."""
+    def show_missing(self, reason: str, button: str | None) -> None:
+        """Say what this look needs and is not there, in the place of the picture."""
         self.notice.show_empty(reason, button)
 
     def choose_layer(self, name: str) -> None:
@@ -184,7 +186,8 @@ class HeatmapView(QWidget):
 
     def _tell(self) -> None:
         if self._shown is not None and self.layer is not None:
-            self.legend.show_text(legend_text(self.layer, self._shown, self._patterns))
+            text = legend_text(self.layer, self._shown, self._patterns)
+            self.legend.show_text(f"{text} {self.protocol}." if self.protocol else text)
 
     # -- read-out -------------------------------------------------------------------------------------------
 

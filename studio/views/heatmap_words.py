@@ -22,7 +22,8 @@ _MEANS = {
     "sparsity": "fraction of zeros",
     "mask": "fraction of zeros",
     "difference": "mean change",
-    "saliency": "mean w²",
+    "square": "mean w²",
+    "saliency": "mean saliency",
 }
 _CELLS = {
     "kernel": "kernel",
@@ -64,7 +65,9 @@ def read_out(layer: Layer, shown: PaintedTile, row: int, column: int) -> str:
     if shown.look.compares and shown.other is not None:
         before = shown.other[row, column].item()
         text += f", in the other model {number(before, 4)}, change {number(weight - before, 4)}"
-    if shown.look.mode == "saliency" and shown.look.grouping != "pattern":
+    if shown.look.salient and shown.other is not None:
+        text += f", saliency {number(shown.other[row, column].item(), 3)}"
+    if shown.look.mode == "square" and shown.look.grouping != "pattern":
         text += f", w² = {number(abs(weight) ** 2, 4)}"
     pixel = shown.tile.pixel_at(row, column)
     if pixel is None or not shown.tile.exact:
@@ -133,6 +136,8 @@ def legend_text(layer: Layer, shown: PaintedTile, patterns: PatternCount | None 
     if look.grouping == "pattern":
         return _pattern_text(look, patterns)
     hole = "holes are unchanged weights" if look.compares else "holes are pruned weights (exactly zero)"
+    if look.salient:
+        hole = "holes are weights without effect: pruned, or of units that pass nothing on"
     if shown.single:
         return f"1 pixel = 1 weight; {hole}."
     what, cells = _MEANS[look.mode], cells_text(layer, shown)
@@ -176,7 +181,7 @@ def scale_of(shown: PaintedTile) -> Scale:
     end, half = significant(limit, 2), significant(limit / 2, 2)
     mean = "mean " if tile.weights_per_pixel > 1 else ""
     per_cent = ((0.0, "0 %"), (0.5, "50 %"), (1.0, "100 %"))
-    swatches = [(colors.hole, "unchanged" if look.compares else "pruned (0)")]
+    swatches = [(colors.hole, "unchanged" if look.compares else "0" if look.salient else "pruned (0)")]
     if look.grouping == "pattern":
         title, labels = f"breaks {look.pattern.text}", per_cent
         swatches = []
@@ -186,8 +191,8 @@ def scale_of(shown: PaintedTile) -> Scale:
         swatches = [((red, green, blue), "kept"), (colors.hole, "pruned (0)")]
     elif look.mode == "sparsity":
         title, labels = "zero fraction", per_cent
-    elif look.mode in ("magnitude", "saliency"):
-        title = f"{mean}|w|" if look.mode == "magnitude" else f"{mean}w²"
+    elif look.mode in ("magnitude", "square", "saliency"):
+        title = mean + {"magnitude": "|w|", "square": "w²", "saliency": "saliency"}[look.mode]
         labels = ((0.0, "0"), (0.5, half), (1.0, f"≥ {end}"))
     else:
         title = f"{mean}change" if look.compares else f"{mean}w"

@@ -169,10 +169,10 @@ def test_a_mask_shows_kept_pruned_and_what_would_go(
     assert hex(colors["pruned"].pop()) == f"0xff{theme.tokens().hole[1:]}"
 
 
-def test_saliency_is_the_square(
+def test_squares_are_squares(
     qtbot: QtBot, heatmap: HeatmapView, model: OpenedModel, background: Background
 ) -> None:
-    choose(qtbot, background, heatmap.mode_box, "saliency")
+    choose(qtbot, background, heatmap.mode_box, "square")
     assert heatmap._shown is not None
     expected = np.square(model.weight("conv").reshape(16, 72).astype(np.float64))
     np.testing.assert_allclose(heatmap._shown.tile.values, expected, rtol=1e-6)

@@ -20,7 +20,8 @@ from core.pruning.deletion_study import FINDING
 
 pytestmark = pytest.mark.reproduction
 
-NETWORKS = {"lenet-1": "LeNet-1", "lenet-300-100": "LeNet-300-100"}
+NETWORKS = {"lenet-1": ("LeNet-1", "16"), "lenet-300-100": ("LeNet-300-100", "28")}
+"""Title and image size."""
 PRESET = "Figures of Optimal Brain Damage"
 FORETOLD, BY_SALIENCY, BY_MAGNITUDE, RETRAINED, ON_TEST = range(5)
 
@@ -34,6 +35,7 @@ def curves(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     recipe.write_text(next(preset for preset in load_presets() if preset.name == PRESET).to_json())
     database = str(folder / "history.db")
     network = request.param
+    title, size = NETWORKS[network]
     arguments = [
         "run",
         str(recipe),
@@ -41,6 +43,8 @@ def curves(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         f"zoo:{network}",
         "--task",
         "mnist",
+        "--image-size",
+        size,
         "--seed",
         "1",
         "--threads",
@@ -52,15 +56,12 @@ def curves(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         (finding,) = store.findings(run.run_id, FINDING)
     form = read_finding(finding.data)
     assert isinstance(form, Lines)
-    print(
-        f"\n{NETWORKS[network]}: mean squared error\ndeleted"
-        + "".join(f"{line.name:>30}" for line in form.lines)
-    )
+    print(f"\n{title}: mean squared error\ndeleted" + "".join(f"{line.name:>30}" for line in form.lines))
     for row in zip(form.lines[0].x, *(line.y for line in form.lines), strict=True):
         print(f"{row[0]:5.0f} %" + "".join(f"{value:30.4f}" for value in row[1:]))
     if figures := os.environ.get("COMPRESSION_STUDIO_FIGURES"):
-        title = f"Optimal Brain Damage, {NETWORKS[network]} on MNIST"
-        (Path(figures) / f"optimal-brain-damage-{network}.svg").write_text(lines_svg(form, title))
+        heading = f"Optimal Brain Damage, {title} on MNIST"
+        (Path(figures) / f"optimal-brain-damage-{network}.svg").write_text(lines_svg(form, heading))
     return list(form.lines)
 
 
