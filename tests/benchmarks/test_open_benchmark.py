@@ -2,22 +2,19 @@
 
 import json
 import os
-import struct
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
+from ..engine.large_files import write_sparse
 from .conftest import Against
 
 TENSORS = 300
 GIGABYTES = float(os.environ.get("COMPRESSION_STUDIO_BENCHMARK_GB", "4"))
 SHARDS = 4
-# Real values for the first of them; the rest are holes, which readers of headers never meet.
-REAL_BYTES = 16 << 20
 MOST_MEMORY_MB = 300
 MOST_SECONDS = 0.1
 
@@ -59,21 +56,6 @@ from safetensors import safe_open
 with safe_open(sys.argv[1], framework="pt") as file:
     assert len([file.get_slice(name).get_shape() for name in file.keys()]) == 300
 """
-
-
-def write_sparse(path: Path, names: list[str], shape: tuple[int, int]) -> None:
-    """A safetensors file with real values at its start and holes after that."""
-    size = 4 * shape[0] * shape[1]
-    header = {
-        name: {"dtype": "F32", "shape": list(shape), "data_offsets": [size * place, size * (place + 1)]}
-        for place, name in enumerate(names)
-    }
-    text = json.dumps(header).encode()
-    real = min(REAL_BYTES, size * len(names))
-    with path.open("wb") as stream:
-        stream.write(struct.pack("<Q", len(text)) + text)
-        stream.write(np.random.default_rng(0).standard_normal(real // 4, dtype=np.float32).tobytes())
-        stream.truncate(8 + len(text) + size * len(names))
 
 
 @pytest.fixture(params=["one file", "four files"])

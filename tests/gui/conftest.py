@@ -23,8 +23,11 @@ from studio.jobs.mailbox import Mailbox
 from studio.state import AppState
 
 if TYPE_CHECKING:
+    from studio.app import Application
     from studio.controllers.inspect import InspectController
     from studio.views.inspector import Inspector
+
+    from .user import User
 
 # Complaints of the screenless platform about itself.
 PLATFORM_NOISE = (
@@ -143,3 +146,24 @@ def controller(state: AppState, background: Background, inspector: "Inspector") 
     from studio.controllers.inspect import InspectController
 
     return InspectController(state, background, inspector)
+
+
+@pytest.fixture
+def studio(qtbot: QtBot, profile: Path) -> "Iterator[Application]":
+    """The real application on a clean profile, ready."""
+    from studio.app import StartOptions, build
+
+    application = build(StartOptions(profile=str(profile), size="1440x900", theme="light"))
+    with qtbot.waitSignal(application.ready, timeout=30_000):
+        application.start()
+    yield application
+    application.window.close()
+    application.close()
+
+
+@pytest.fixture
+def user(qtbot: QtBot, studio: "Application") -> "User":
+    """Somebody before its screen."""
+    from .user import User
+
+    return User(qtbot, studio)
