@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from core.distillation.settings import DistillSettings, StudentSettings
 from core.pruning.structured_settings import PruneChannelsSettings
 from core.pruning.study_settings import StudyDeletionsSettings
 from core.quantization.settings import (
@@ -89,6 +90,12 @@ STEPS: tuple[StepDefinition, ...] = (
         CodebookSettings,
         "core.quantization.codebook:share_weights",
         "core.quantization.codebook:share_weights_work",
+    ),
+    StepDefinition(DistillSettings, "core.distillation.step:distill", "core.distillation.step:distill_work"),
+    StepDefinition(
+        StudentSettings,
+        "core.distillation.student:take_student",
+        "core.distillation.student:take_student_work",
     ),
     StepDefinition(
         StudyDeletionsSettings,

@@ -35,6 +35,7 @@ class RunState:
         initial: the weights with which the run began; empty unless a step of the recipe goes back to them.
         early: weights after as many updates as some step of the recipe goes back to, by that number.
         masks_before_shuffle: what a later step may restore.
+        student: the architecture of the network that has taken the source's place; empty where none has.
         quantization: the grids on which the weights lie and the ranges of activations; empty: float32. Steps that train
             keep them (`core.quantization`).
     """
@@ -53,6 +54,7 @@ class RunState:
     early: dict[int, dict[str, Tensor]] = field(default_factory=dict)
     masks_before_shuffle: Masks | None = None
     quantization: Quantization = NOT_QUANTIZED
+    student: str = ""
 
     def __post_init__(self) -> None:
         rewinds = [step for step in self.request.recipe.steps if isinstance(step, RewindSettings)]
@@ -108,12 +110,13 @@ class RunState:
                 source_sha256=self.description.sha256,
                 before=self.before,
                 # Without removed channels they are those of the source.
-                initial=self.initial if self.description.channels_removed else {},
+                initial=self.initial if self.description.channels_removed or self.student else {},
                 early=self.early,
                 masks_before_shuffle=None
                 if self.masks_before_shuffle is None
                 else self.masks_before_shuffle.tensors(),
                 quantization=self.quantization.to_json() if self.quantization else "",
+                student=self.student,
             ),
             context.folder,
         )
@@ -142,6 +145,22 @@ class RunState:
         self.initial = _cut(self.initial, kept)
         self.early = {iteration: _cut(tensors, kept) for iteration, tensors in self.early.items()}
 
+    def take_student(self, module: nn.Module, description: ModelDescription) -> None:
+        """Go on with another network; what was remembered of the present one is forgotten.
+
+        Args:
+            description: of the network, which is of another architecture or has fewer channels.
+        """
+        self.module = module.to(self.device)
+        self.student = description.architecture or ""
+        self.description = description
+        self.masks = Masks()
+        self.masks_before_shuffle = None
+        self.quantization = NOT_QUANTIZED
+        self.early = {}
+        if self.initial:
+            self.initial = copied_tensors(self.module)
+
     def take_up(self, checkpoint: RunCheckpoint) -> None:
         """Go on where a checkpoint stands.
 
@@ -157,6 +176,15 @@ class RunState:
             raise StudioError(
                 f"The run cannot be resumed: {self.description.source.title} has changed since it began. Start it anew."
             )
+        if checkpoint.student and checkpoint.student != self.description.architecture:
+            # Imported here, because most runs have no student.
+            from core.distillation.student import student_network
+
+            module, self.description = student_network(self, checkpoint.student, seed=0)
+            self.module = module.to(self.device)
+        self.student = checkpoint.student
+        if checkpoint.student:
+            self.initial = {name: tensor.to(self.device) for name, tensor in checkpoint.initial.items()}
         if has_other_shapes(self.module, checkpoint.tensors):
             # Channels were removed before the run was interrupted.
             shapes = {name: tuple(tensor.shape) for name, tensor in checkpoint.tensors.items()}

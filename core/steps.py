@@ -266,6 +266,16 @@ class TrainingSettings(StepSettings):
         description="Random changes of training images: shifts by up to an eighth of the size (padding, then "
         "cropping), and mirroring for images where left and right do not matter.",
     )
+    shift_pixels: int | None = Field(
+        default=None,
+        ge=1,
+        le=1024,
+        title="Shift by up to",
+        description="The farthest that images are shifted; empty: an eighth of their size.",
+        json_schema_extra=shown(
+            unit="pixels", advanced=True, when={"augmentation": ["shift", "shift-and-flip"]}
+        ),
+    )
     keep: Literal["best", "lowest-loss", "last"] = Field(
         default="best",
         title="Keep",
@@ -315,6 +325,32 @@ class TrainingSettings(StepSettings):
         le=1,
         title="Weight decay",
         description="L2 penalty on the weights.",
+        json_schema_extra=shown(advanced=True),
+    )
+    dropout: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        title="Dropout",
+        description="The share of the inputs of linear layers that each update leaves out at random (Srivastava et al. "
+        "2014), besides dropout that the network has itself.",
+        json_schema_extra=shown(percent=True, advanced=True),
+    )
+    input_dropout: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        title="Input dropout",
+        description="The same for what goes into the network.",
+        json_schema_extra=shown(percent=True, advanced=True),
+    )
+    max_norm: float | None = Field(
+        default=None,
+        gt=0,
+        le=1000,
+        title="Largest norm",
+        description="The weights that go into a neuron or output channel are scaled down to this Euclidean norm after "
+        "every update that makes them longer (Srivastava et al. 2014); empty: no limit.",
         json_schema_extra=shown(advanced=True),
     )
 

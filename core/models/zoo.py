@@ -76,6 +76,26 @@ class LeNet300(nn.Module):
         return self.fc3(hidden)  # type: ignore[no-any-return]
 
 
+class WidePerceptron(nn.Module):
+    """Two hidden layers of the same width with ReLU on flattened images (Hinton et al. 2015, section 3).
+
+    Args:
+        width: of both hidden layers: 1,200 for the paper's teacher, 800 for its student.
+    """
+
+    def __init__(self, width: int, num_classes: int = 10, in_channels: int = 1) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(in_channels * 28 * 28, width)
+        self.fc2 = nn.Linear(width, width)
+        self.fc3 = nn.Linear(width, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Scores of each class for images [N, C, 28, 28]."""
+        hidden = functional.relu(self.fc1(images.flatten(1)))
+        hidden = functional.relu(self.fc2(hidden))
+        return self.fc3(hidden)  # type: ignore[no-any-return]
+
+
 class LeNet5(nn.Module):
     """LeNet-5 as Caffe has it and Deep Compression prunes it, [N, 1, 28, 28] -> [N, classes].
 
@@ -255,6 +275,13 @@ def _conv_net(depth: int) -> ZooEntry:
     return ZooEntry(f"Conv-{depth}", build, (3, 32, 32), glorot_normal)
 
 
+def _wide_perceptron(width: int) -> ZooEntry:
+    def build(num_classes: int, in_channels: int) -> nn.Module:
+        return WidePerceptron(width, num_classes, in_channels)
+
+    return ZooEntry(f"Perceptron 2×{width}", build, (1, 28, 28), he_normal)
+
+
 def _cifar_resnet(depth: int) -> ZooEntry:
     def build(num_classes: int, in_channels: int) -> nn.Module:
         return CifarResNet(depth, num_classes, in_channels)
@@ -275,6 +302,8 @@ ZOO: Mapping[str, ZooEntry] = {
     "resnet44": _cifar_resnet(44),
     "resnet56": _cifar_resnet(56),
     "resnet110": _cifar_resnet(110),
+    "perceptron-800": _wide_perceptron(800),
+    "perceptron-1200": _wide_perceptron(1200),
 }
 
 

@@ -37,6 +37,7 @@ class TrainingProgress:
         sums: loss × examples, correct and seen examples since the last point of the training curve.
         optimizer: the optimizer's state dict.
         evaluated: after how many updates of the step the validation split was looked at last; -1 if never.
+        objective: what the step trains beside the network, by name.
     """
 
     epoch: int
@@ -47,6 +48,7 @@ class TrainingProgress:
     optimizer: dict[str, Any]
     best: BestSoFar | None = None
     evaluated: int = -1
+    objective: dict[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass
@@ -59,6 +61,7 @@ class RunCheckpoint:
             a later step goes back to them.
         early: weights after so many updates, kept for a later step that goes back to them.
         quantization: the JSON of what the model is quantized to; empty where it is not.
+        student: the architecture of the network that has taken the source's place; empty where none has.
     """
 
     step: int
@@ -75,6 +78,7 @@ class RunCheckpoint:
     initial: dict[str, Tensor] = field(default_factory=dict)
     masks_before_shuffle: dict[str, Tensor] | None = None
     quantization: str = ""
+    student: str = ""
 
 
 def save_checkpoint(checkpoint: RunCheckpoint, folder: Path) -> Path:
@@ -100,6 +104,7 @@ def save_checkpoint(checkpoint: RunCheckpoint, folder: Path) -> Path:
         "early": checkpoint.early,
         "masks_before_shuffle": checkpoint.masks_before_shuffle,
         "quantization": checkpoint.quantization,
+        "student": checkpoint.student,
         "progress": None
         if progress is None
         else {**vars(progress), "best": None if progress.best is None else vars(progress.best)},
@@ -141,6 +146,7 @@ def load_checkpoint(folder: Path) -> RunCheckpoint | None:
             early=data.get("early", {}),
             masks_before_shuffle=data.get("masks_before_shuffle"),
             quantization=data.get("quantization", ""),
+            student=data.get("student", ""),
         )
     except StudioError:
         raise

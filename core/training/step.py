@@ -7,7 +7,7 @@ import time
 import torch
 from torch import Tensor
 
-from core.data.batches import training_batches
+from core.data.batches import indexed_batches
 from core.data.split import Split
 from core.errors import StudioError
 from core.events import MetricPoint, Notice
@@ -23,7 +23,9 @@ from core.steps_flow import GradualSettings
 from core.training.checkpoint import BestSoFar, TrainingProgress
 from core.training.loop import RunningSums, train_batches
 from core.training.losses import mean_loss, summed_loss
+from core.training.objective import Objective
 from core.training.optimizers import learning_rate_at, make_optimizer
+from core.training.regularisation import Regularisation
 
 TRAINING_COST = 3.0
 """Work of training on one example, in forward passes (backward costs about two)."""
@@ -51,32 +53,38 @@ def fine_tune_work(settings: TrainingSettings, state: RunState) -> float:
     return TRAINING_COST * updates * (train / max(batches, 1)) + looks * judged
 
 
-def fine_tune(settings: TrainingSettings, state: RunState, context: JobContext) -> None:
-    """Train the model of `state` on; removed weights stay exactly zero.
+def fine_tune(
+    settings: TrainingSettings, state: RunState, context: JobContext, objective: Objective | None = None
+) -> None:
+    """Train the model of `state` on, by default for the loss on its labels; removed weights stay exactly zero.
 
     Raises:
         StudioError: without training or validation examples, when the step would begin after its own end, or when
             the loss is no longer finite.
     """
-    _FineTuning(settings, state, context).run()
+    _FineTuning(settings, state, context, objective or Objective(mean_loss(settings.loss))).run()
 
 
 class _FineTuning:
-    def __init__(self, settings: TrainingSettings, state: RunState, context: JobContext) -> None:
+    def __init__(
+        self, settings: TrainingSettings, state: RunState, context: JobContext, objective: Objective
+    ) -> None:
         self.settings = settings
         self.state = state
         self.context = context
         self.module = state.module
         task = state.require_task()
-        self.train = _required(task.train, task.title, "training")
+        self.objective = objective
+        self.train = objective.examples(_required(task.train, task.title, "training"))
         self.validation = _required(task.validation, task.title, "validation")
         self.order = torch.Generator().manual_seed(state.step_seed())
-        self.optimizer = make_optimizer(self.module.parameters(), settings, state.device)
+        trained = [*self.module.parameters(), *objective.parameters]
+        self.optimizer = make_optimizer(trained, settings, state.device)
+        self.regularisation = Regularisation(self.module, settings)
         self.holder = MaskHolder(self.module, state.masks)
         self.quantized = QuantizedTraining(self.module, state.quantization)
         self.network = self.quantized.network
         self.test = _required(task.test, task.title, "test") if settings.evaluate_test else None
-        self.loss = mean_loss(settings.loss)
         self.batches = math.ceil(len(self.train) / settings.batch_size)
         self.iterations = settings.iterations or settings.epochs * self.batches
         if settings.start >= self.iterations:
@@ -103,6 +111,8 @@ class _FineTuning:
 
     def run(self) -> None:
         self.quantized.begin()
+        self.regularisation.begin()
+        self.objective.begin()
         try:
             if self.state.half_done is not None:
                 self._take_up(self.state.half_done)
@@ -134,6 +144,8 @@ class _FineTuning:
                 self._save()
             raise
         finally:
+            self.objective.end()
+            self.regularisation.end()
             self.quantized.end()
         self._report_work(force=True)
         if self.settings.keep != "last" and self.best is not None:
@@ -151,8 +163,14 @@ class _FineTuning:
 
     def _train_epoch(self) -> None:
         self.order_state = self.order.get_state()
-        batches = training_batches(
-            self.train, self.settings.batch_size, self.order, self.settings.augmentation, self.state.device
+        settings = self.settings
+        batches = indexed_batches(
+            self.train,
+            settings.batch_size,
+            self.order,
+            settings.augmentation,
+            self.state.device,
+            settings.shift_pixels,
         )
         # A resumed epoch draws the batches that it had already seen once more and passes them over: batches use no
         # generator but `order`, so dropout goes on where it stood.
@@ -161,9 +179,9 @@ class _FineTuning:
         self.quantized.train()
         train_batches(
             self.network,
-            rest,
+            self.objective.batches(rest),
             self.optimizer,
-            self.loss,
+            self.objective.loss,
             before_update=self._before_update,
             after_update=self._after_update,
         )
@@ -179,12 +197,13 @@ class _FineTuning:
             group["lr"] = rate
 
     def _after_update(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        self.regularisation.hold()
         self.holder.hold()
         self.quantized.hold()
         self.sums.add(loss, logits, labels)
         self.batch += 1
         self.state.iteration += 1
-        self.work_waiting += TRAINING_COST * labels.shape[0]
+        self.work_waiting += (TRAINING_COST + self.objective.cost) * labels.shape[0]
         self.state.keep_early()
         done = self.done
         if done % self.point_every == 0:
@@ -212,7 +231,8 @@ class _FineTuning:
         loss, accuracy = self.sums.take()
         self._require_finite(loss)
         self._point("train", "loss", loss)
-        self._point("train", "accuracy", accuracy)
+        if self.objective.labelled:
+            self._point("train", "accuracy", accuracy)
 
     def _require_finite(self, loss: float) -> None:
         if not math.isfinite(loss):
@@ -228,6 +248,8 @@ class _FineTuning:
         accuracy = result.correct / result.count
         self._point("validation", "loss", result.loss)
         self._point("validation", "accuracy", accuracy)
+        for split, metric, value in self.objective.points():
+            self._point(split, metric, value)
         if self.test is not None:
             on_test = self._judge(self.test)
             self._point("test", "loss", on_test.loss)
@@ -282,7 +304,7 @@ class _FineTuning:
         updates = self.iterations - self.done
         judged = len(self.validation) + len(self.test or ())
         return (
-            updates * TRAINING_COST * (len(self.train) / self.batches)
+            updates * (TRAINING_COST + self.objective.cost) * (len(self.train) / self.batches)
             + math.ceil(updates / self.evaluate_every) * judged
         )
 
@@ -317,6 +339,7 @@ class _FineTuning:
                 optimizer=self.optimizer.state_dict(),
                 best=self.best,
                 evaluated=self.evaluated,
+                objective=self.objective.tensors(),
             ),
         )
         self.last_checkpoint = time.monotonic()
@@ -328,6 +351,7 @@ class _FineTuning:
         torch.set_rng_state(progress.torch_state)
         self.sums = RunningSums(progress.sums)
         self.optimizer.load_state_dict(progress.optimizer)
+        self.objective.take_up(progress.objective)
         if self.best is not None:
             self.best.tensors = {name: t.to(self.state.device) for name, t in self.best.tensors.items()}
 

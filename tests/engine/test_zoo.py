@@ -26,6 +26,9 @@ PARAMETERS = {
     "resnet56": (853_018, 0.85e6),
     "resnet110": (1_727_962, 1.7e6),
     "digits-cnn": (57_482, 57_482),
+    # (784 + 1) · w + (w + 1) · w + (w + 1) · 10 for the width w; the distillation paper prints no number.
+    "perceptron-800": (1_276_810, 1_276_810),
+    "perceptron-1200": (2_395_210, 2_395_210),
 }
 
 

@@ -34,46 +34,44 @@ def result_of(arguments: list[str], out: Path) -> dict[str, object]:
     return data
 
 
+@pytest.mark.parametrize(("network", "title"), [("lenet-300-100", "LeNet-300-100"), ("lenet-5", "LeNet-5")])
 def test_files_are_as_much_smaller_as_in_the_paper(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    network: str, title: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if "COMPRESSION_STUDIO_DATA" not in os.environ:
         pytest.skip("needs MNIST in COMPRESSION_STUDIO_DATA")
-    presets = {preset.name: preset for preset in load_presets()}
-    rows = []
-    for network, title in (("lenet-300-100", "LeNet-300-100"), ("lenet-5", "LeNet-5")):
-        preset = presets[f"Deep Compression of {title}"]
-        epochs = sum(getattr(step, "epochs", 0) for step in preset.steps)
-        dense = preset.steps[0].model_copy(update={"epochs": epochs})
-        recipe = tmp_path / "dense.json"
-        recipe.write_text(preset.model_copy(update={"steps": (dense,)}).to_json())
-        errors = []
-        for seed in range(2, 2 + TRIALS):
-            found = result_of(
-                [str(recipe), "--model", f"zoo:{network}", "--seed", str(seed)], tmp_path / f"dense-{seed}"
-            )
-            errors.append(error_of(found["after"]))
-        out = tmp_path / network
-        name = preset.name.lower().replace(" ", "-")
-        result_of([name, "--model", f"zoo:{network}", "--seed", "1"], out)
-        packed = out / "model.packed"
-        capsys.readouterr()
-        assert main(["evaluate", str(packed), "--task", "mnist", "--threads", "1", "--json"]) == 0
-        opened = json.loads(capsys.readouterr().out)
-        times = (out / "model.safetensors").stat().st_size / packed.stat().st_size
-        rows.append((network, errors, error_of(opened["measurement"]), packed.stat().st_size, times))
+    preset = next(one for one in load_presets() if one.name == f"Deep Compression of {title}")
+    epochs = sum(getattr(step, "epochs", 0) for step in preset.steps)
+    dense = preset.steps[0].model_copy(update={"epochs": epochs})
+    recipe = tmp_path / "dense.json"
+    recipe.write_text(preset.model_copy(update={"steps": (dense,)}).to_json())
+    out = tmp_path / network
+    name = preset.name.lower().replace(" ", "-")
+    result_of([name, "--model", f"zoo:{network}", "--seed", "1"], out)
+    packed = out / "model.packed"
+    capsys.readouterr()
+    assert main(["evaluate", str(packed), "--task", "mnist", "--threads", "1", "--json"]) == 0
+    error = error_of(json.loads(capsys.readouterr().out)["measurement"])
+    size = packed.stat().st_size
+    times = (out / "model.safetensors").stat().st_size / size
+    errors = []
+    for seed in range(2, 2 + TRIALS):
+        found = result_of(
+            [str(recipe), "--model", f"zoo:{network}", "--seed", str(seed)], tmp_path / f"dense-{seed}"
+        )
+        errors.append(error_of(found["after"]))
+        with capsys.disabled():
+            print(f"dense, seed {seed}: {errors[-1]:.2f} %", flush=True)
+    before, after, paper = PAPER[network]
     with capsys.disabled():
-        print("\nnetwork         dense error      ours    file         smaller     paper: error, smaller")
-        for network, errors, error, size, times in rows:
-            before, after, paper = PAPER[network]
-            print(
-                f"{network:14}  {mean(errors):5.2f} %  {error:10.2f} %  {size:8,} B  {times:6.1f}×"
-                f"     {before} → {after} %, {paper}× (aimed at {AIMED_AT[network]}×)"
-            )
-    for network, errors, error, _, times in rows:
-        assert times >= PAPER[network][2]
-        # The mean of a few networks is known to within a few examples only.
-        assert error <= mean(errors) + 0.05
+        print(
+            f"{title}: {error:.2f} % in {size:,} B, {times:.1f}× smaller; dense {mean(errors):.2f} %; paper: {before} "
+            f"→ {after} %, {paper}× (aimed at {AIMED_AT[network]}×)",
+            flush=True,
+        )
+    assert times >= paper
+    # The mean of a few networks is known to within a few examples only.
+    assert error <= mean(errors) + 0.05
 
 
 def error_of(measurement: object) -> float:
