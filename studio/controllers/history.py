@@ -14,6 +14,7 @@ from core.events import Event, MetricPoint, Progress
 from core.history.columns import RunColumns
 from core.history.lineage import lineage
 from core.history.records import Artifact, RunRecord
+from core.history.rounds import round_findings, rounds_of
 from core.measurement.records import LayerStatistics
 from core.models.source import ModelSource, source_from_json
 from core.recipe import recipe_from_data
@@ -351,14 +352,17 @@ class HistoryController(QObject):
 
         def load(ticket: Ticket) -> RunDetail:
             found = store.run(wanted)
-            curves = RunCurves(store.metrics(wanted))
+            points = store.metrics(wanted)
+            curves = RunCurves(points)
             ticket.check()
+            derived = round_findings(wanted, [rounds_of(found.recipe, points)])
             return RunDetail(
                 found,
                 curves,
                 store.layers(wanted, "before"),
                 store.layers(wanted, "after"),
                 store.artifacts(wanted),
+                (*store.findings(wanted), *derived),
             )
 
         self._page.details.notice.show_busy()

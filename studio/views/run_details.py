@@ -23,6 +23,8 @@ from studio import icons, theme
 from studio.problem import Problem
 from studio.tables.grid import Head
 from studio.views.elided import ElidedLabel
+from studio.views.findings_view import FindingsView
+from studio.views.flow import FlowLayout
 from studio.views.grid_view import GridView
 from studio.views.lineage_view import LineageView
 from studio.views.live_curves import LiveCurves
@@ -115,6 +117,7 @@ class RunDetails(QWidget):
             )
             self.lineage.clear()
             self.curves.show_text("Loading the curves …" if record.is_over else "No curves yet.")
+            self.findings.show_findings(())
             for view in (self.layers, self.files):
                 view.table.show_rows((), ())
         self._fill_header(record, editing)
@@ -131,6 +134,7 @@ class RunDetails(QWidget):
             self.curves.show_text("This run has no curves: no step of it trained.")
         else:
             self.curves.show_curves(detail.curves)
+        self.findings.show_findings(detail.findings)
         self.layers.table.show_rows(LAYER_HEADS, layer_rows(detail.layers_before, detail.layers_after))
         self.layers.stretch(1, 0, 0, 0, 0)
         for column, width in ((1, 76), (2, 76), (3, 66), (4, 66)):
@@ -191,8 +195,7 @@ class RunDetails(QWidget):
         self.use_recipe.clicked.connect(self.recipe_wanted)
         self.run_again.clicked.connect(self.again_wanted)
         self.resume.clicked.connect(self.resume_wanted)
-        self._buttons = QHBoxLayout()
-        self._buttons.setSpacing(theme.SPACE // 2)
+        self._buttons = FlowLayout(theme.SPACE // 2, theme.SPACE // 2)
         self.more = QToolButton()
         self.more.setObjectName("runMore")
         self.more.setText("More")
@@ -210,7 +213,6 @@ class RunDetails(QWidget):
         self.more.setMenu(menu)
         for button in (self.resume, self.open_model, self.use_recipe, self.run_again, self.more):
             self._buttons.addWidget(button)
-        self._buttons.addStretch(1)
 
     def _build_tabs(self) -> None:
         self.tabs = QTabWidget()
@@ -247,6 +249,8 @@ class RunDetails(QWidget):
         scroll.setWidget(page)
         self.curves = LiveCurves(stacked=True)
         self.curves.problem.connect(self.problem)
+        self.findings = FindingsView()
+        self.findings.problem.connect(self.problem)
         self.layers = GridView("Sparsity of each layer")
         self.layers.setObjectName("runLayers")
         self.settings = GridView("Settings")
@@ -258,6 +262,7 @@ class RunDetails(QWidget):
         for title, tip, widget in (
             ("Summary", "Measurements before and after, tags and note", scroll),
             ("Curves", "Loss and accuracy while it trained", self.curves),
+            ("Findings", "What it found out beyond curves: plots, tables, checks", self.findings),
             ("Layers", "Sparsity layer by layer", self.layers),
             ("Settings", "Model, task, seed, every setting of the recipe, and what it ran on", self.settings),
             ("Files", "What the run wrote, with hashes", self.files),

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from core import formatting
+from core.events import Finding
 from core.formatting import NOT_MEASURED
 from core.history.figures import FIGURES, Figure, protocol
 from core.history.records import Artifact, RunRecord
@@ -26,6 +27,7 @@ class RunDetail:
     layers_before: tuple[LayerStatistics, ...] = ()
     layers_after: tuple[LayerStatistics, ...] = ()
     artifacts: tuple[Artifact, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 SUMMARY_HEADS = (

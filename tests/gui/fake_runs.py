@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from core.data.spec import TaskSpec
-from core.events import Event, Finished, MetricPoint
+from core.events import Event, Finding, Finished, MetricPoint
+from core.findings import Table
 from core.history.columns import RunColumns
 from core.history.records import Artifact, RunRecord
 from core.job import JobContext
@@ -159,6 +160,10 @@ class FakeStore:
 
     def metrics(self, run_id: str) -> tuple[MetricPoint, ...]:
         return metrics(run_id, pace=0.5 + 0.3 * self.records[run_id].number)
+
+    def findings(self, run_id: str, kind: str | None = None) -> tuple[Finding, ...]:
+        table = Table((("Class", ""), ("Right", "%")), (("zero", 99.5), ("one", 97.0)))
+        return (Finding(run_id, "classes", "Step 2", "Accuracy by class", table.to_data()),)
 
     def layers(self, run_id: str, stage: str) -> tuple[LayerStatistics, ...]:
         after = self.records[run_id].after

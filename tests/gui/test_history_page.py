@@ -153,6 +153,9 @@ def test_the_selected_run_is_told_completely(make: Maker) -> None:
     assert "450 examples" in details.protocol.text()
     details.tabs.setCurrentWidget(details.curves)
     assert "accuracy/validation" in details.curves.drawn
+    details.tabs.setCurrentWidget(details.findings)
+    assert details.findings.chooser.currentText() == "Accuracy by class · Step 2"
+    assert details.findings.numbers.table.cell(1, 1).text == "97"
     assert details.layers.table.rowCount() == 6
     assert details.files.table.cell(0, 2).text == "cd" * 32
 

@@ -32,8 +32,8 @@ TEACHER = {
     "batch_size": 128,
     "augmentation": "shift",
     "shift_pixels": 2,
-    "dropout": 0.5,
-    "input_dropout": 0.2,
+    "dropout": 0.2,
+    "input_dropout": 0.05,
     "max_norm": 3.0,
     "keep": "last",
 }
