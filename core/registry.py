@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from core.distillation.settings import DistillSettings, StudentSettings
+from core.export.settings import ExportSettings
 from core.pruning.structured_settings import PruneChannelsSettings
 from core.pruning.study_settings import StudyDeletionsSettings
 from core.quantization.settings import (
@@ -97,6 +98,7 @@ STEPS: tuple[StepDefinition, ...] = (
         "core.distillation.student:take_student",
         "core.distillation.student:take_student_work",
     ),
+    StepDefinition(ExportSettings, "core.export.step:export", "core.export.step:export_work"),
     StepDefinition(
         StudyDeletionsSettings,
         "core.pruning.deletion_study:study_deletions",

@@ -104,15 +104,15 @@ class Outcome:
 
 
 def copy_artifacts(outcome: Outcome, folder: Path) -> list[Path]:
-    """Put the files of a finished run into `folder`: model.safetensors, recipe.json, measurements.json and, where there
-    are zeros, model.packed.
+    """Put the files of a finished run into `folder`: model.safetensors, recipe.json, measurements.json, exported
+    files and, where there are zeros, model.packed.
 
     Raises:
         StudioError: if the folder cannot be written.
     """
     copies = []
     for artifact in outcome.artifacts:
-        if artifact.kind not in ("model", "packed", "recipe"):
+        if artifact.kind not in ("model", "packed", "recipe", "onnx", "onnx-int8", "torch-export"):
             continue
         source = Path(artifact.path)
         target = (folder / source.name).absolute()

@@ -29,29 +29,49 @@ def measure_latency(
     """
     generator = torch.Generator().manual_seed(0)
     inputs = torch.randn((batch_size, *input_shape), generator=generator).to(device)
-    times: list[list[float]] = [[] for _ in modules]
-    began = time.monotonic()
+
+    def passing(module: nn.Module) -> Callable[[], object]:
+        module.eval()
+        return lambda: module(inputs)
+
     with torch.inference_mode():
-        for module in modules:
-            module.eval()
-            for _ in range(WARMUP):
-                module(inputs)
-                check()
-        for repetition in range(REPETITIONS):
-            if repetition >= LEAST_REPETITIONS and time.monotonic() - began > BUDGET_SECONDS:
-                break
-            for module, taken in zip(modules, times):
-                check()
-                taken.append(_one_pass(module, inputs, device))
+        times = times_in_turns([passing(module) for module in modules], check, lambda: _synchronise(device))
     return [_latency(taken, batch_size, device) for taken in times]
 
 
-def _one_pass(module: nn.Module, inputs: torch.Tensor, device: torch.device) -> float:
-    _synchronise(device)
-    start = time.perf_counter()
-    module(inputs)
-    _synchronise(device)
-    return 1000 * (time.perf_counter() - start)
+def times_in_turns(
+    passes: Sequence[Callable[[], object]],
+    check: Callable[[], None],
+    finish: Callable[[], None] | None = None,
+) -> list[list[float]]:
+    """Wall times in ms of each pass, after a warm-up, taking turns.
+
+    Args:
+        check: called before each pass; may raise to give up.
+        finish: waits until a device has done what it was asked for.
+    """
+    times: list[list[float]] = [[] for _ in passes]
+    wait = finish or _nothing
+    began = time.monotonic()
+    for once in passes:
+        for _ in range(WARMUP):
+            once()
+            check()
+    for repetition in range(REPETITIONS):
+        if repetition >= LEAST_REPETITIONS and time.monotonic() - began > BUDGET_SECONDS:
+            break
+        for once, taken in zip(passes, times):
+            check()
+            wait()
+            start = time.perf_counter()
+            once()
+            wait()
+            taken.append(1000 * (time.perf_counter() - start))
+    return times
+
+
+def _nothing() -> None:
+    return None
 
 
 def _synchronise(device: torch.device) -> None:
