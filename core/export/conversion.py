@@ -71,6 +71,7 @@ def _convert(folder: Path, job: dict[str, Any]) -> None:
         )
         if job["format"] == "onnx-int8":
             _quantize(folder, whole, job)
+        _slim(Path(job["out"]))
 
 
 def _quantize(folder: Path, whole: Path, job: dict[str, Any]) -> None:
@@ -117,6 +118,19 @@ def _quantize(folder: Path, whole: Path, job: dict[str, Any]) -> None:
         weight_type=QuantType.QInt8,
         calibrate_method=methods[job["calibration"]],
     )
+
+
+def _slim(path: Path) -> None:
+    """Leave out what no runtime needs: where in a program operators came from, and shapes that follow from others."""
+    import onnx
+
+    model = onnx.load(str(path))
+    for holder in (*model.graph.node, *model.graph.value_info, *model.graph.initializer, model.graph, model):
+        if hasattr(holder, "metadata_props"):
+            del holder.metadata_props[:]
+        holder.doc_string = ""
+    del model.graph.value_info[:]
+    path.write_bytes(model.SerializeToString())
 
 
 def _reason(kind: str, lines: list[str]) -> str:
