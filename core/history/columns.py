@@ -203,7 +203,7 @@ class RunColumns:
             "recipe_sha256": Coded.of([_steps_sha256(record.recipe) for record in ordered]),
         }
         for prefix, measured in (
-            ("", [_result_of(record) for record in ordered]),
+            ("", [record.result for record in ordered]),
             ("before.", [record.before for record in ordered]),
         ):
             for part in ("low", "high", "count"):
@@ -318,7 +318,7 @@ def _merged(column: Figures, rows: Rows, changes: Figures, new: NDArray[np.bool_
 
 
 def _cells(record: RunRecord) -> tuple[Any, ...]:
-    result = _result_of(record)
+    result = record.result
     accuracy, before = _accuracy(result), _accuracy(record.before)
     after = _accuracy(record.after)
     figures = {
@@ -349,11 +349,6 @@ def _cells(record: RunRecord) -> tuple[Any, ...]:
         "tags": TAG_SEPARATOR.join(record.tags),
     }
     return (*(figures[name] for name in FIGURES), *(texts[name] for name in TEXTS))
-
-
-def _result_of(record: RunRecord) -> Measurement | None:
-    measured_only = record.status == "finished" and not record.recipe.get("steps")
-    return record.after or (record.before if measured_only else None)
 
 
 def _steps_sha256(recipe: Mapping[str, Any]) -> str:

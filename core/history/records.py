@@ -77,3 +77,9 @@ class RunRecord:
     def is_over(self) -> bool:
         """Whether the run has its end status."""
         return self.status not in ("queued", "running")
+
+    @property
+    def result(self) -> Measurement | None:
+        """What the run made of its model; of a finished run that only measured, the model as it was."""
+        measured_only = self.status == "finished" and not self.recipe.get("steps")
+        return self.after or (self.before if measured_only else None)

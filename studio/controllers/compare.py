@@ -1,13 +1,15 @@
 """Laying runs side by side: which runs, which baseline, which colours."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from core.errors import StudioError
 from core.events import MetricPoint
 from core.history.compare import compare_layers, compare_table
 from core.history.records import RunRecord
+from core.history.verdict import verdict
 from core.measurement.records import LayerStatistics
 from studio.jobs.background import Background, Ticket
 from studio.jobs.curves import RunCurves
@@ -25,7 +27,7 @@ _EMPTY = (
 class Store(Protocol):
     """What is needed of the history; called from background threads only."""
 
-    def run(self, name: str) -> RunRecord: ...
+    def runs_named(self, run_ids: Sequence[str]) -> list[RunRecord]: ...
     def metrics(self, run_id: str) -> tuple[MetricPoint, ...]: ...
     def layers(self, run_id: str, stage: str) -> tuple[LayerStatistics, ...]: ...
 
@@ -67,6 +69,7 @@ class CompareController(QObject):
         self._run_ids: tuple[str, ...] = ()
         self._baseline: str | None = None
         page.baseline_changed.connect(self._take_baseline)
+        page.compare_wanted.connect(self.compare)
         page.run_opened.connect(self.run_opened)
         page.notice.action.connect(self.runs_wanted)
         page.notice.retry.connect(self.reload)
@@ -77,6 +80,7 @@ class CompareController(QObject):
         """The compared runs."""
         return self._run_ids
 
+    @Slot(object)
     def compare(self, run_ids: tuple[str, ...]) -> None:
         """Compare these runs; the first is the baseline until another is chosen."""
         self._run_ids = run_ids
@@ -98,17 +102,28 @@ class CompareController(QObject):
             self._page.show_nothing(_EMPTY, "Go to the runs")
             return
         run_ids, store = self._run_ids, self._store
-        baseline = run_ids.index(self._baseline) if self._baseline in run_ids else 0
-        colors = self._colors.assign(run_ids)
+        baseline = self._baseline
+        colors = dict(zip(run_ids, self._colors.assign(run_ids), strict=True))
 
         def fetch(ticket: Ticket) -> Comparison:
-            records, curves, layers = [], [], []
-            for run_id in run_ids:
+            records = store.runs_named(run_ids)
+            if len(records) < 2:
+                raise StudioError("Of these runs fewer than two are left: choose others.")
+            curves, layers = [], []
+            for record in records:
                 ticket.check()
-                records.append(store.run(run_id))
-                curves.append(RunCurves(store.metrics(run_id)))
-                layers.append(store.layers(run_id, "after") or store.layers(run_id, "before"))
-            return Comparison(compare_table(records, baseline), colors, tuple(curves), compare_layers(layers))
+                curves.append(RunCurves(store.metrics(record.run_id)))
+                layers.append(store.layers(record.run_id, "after") or store.layers(record.run_id, "before"))
+            # One that was removed for good in the meantime is left out.
+            found = [record.run_id for record in records]
+            base = found.index(baseline) if baseline in found else 0
+            return Comparison(
+                compare_table(records, base),
+                tuple(colors[run_id] for run_id in found),
+                tuple(curves),
+                compare_layers(layers),
+                verdict(records, base),
+            )
 
         self._page.notice.show_busy()
         self._background.ask(_TOPIC, fetch, self._page.show_comparison, self._failed)

@@ -9,7 +9,7 @@ from core import formatting
 from core.history.columns import TAG_SEPARATOR, RunColumns
 from core.history.query_fields import Field
 from core.history.records import RunRecord
-from core.measurement.records import Accuracy, Measurement
+from core.measurement.records import Accuracy
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,6 @@ class Column:
             return ""
         value = float(columns.numbers[row] if self.field == "number" else columns.figures[self.field][row])
         return "" if value != value or self.show is None else self.show(value)
-
-
-def result_of(record: RunRecord) -> Measurement | None:
-    """What the run made of its model; of a run that only measured, the model as it was."""
-    return record.after or (record.before if record.is_over and not record.recipe.get("steps") else None)
 
 
 def may_be_chance(one: Accuracy | None, other: Accuracy | None) -> bool:

@@ -18,16 +18,16 @@ from studio.jobs.curves import AXIS_TITLES
 from studio.tables.grid import Head
 from studio.views.compare_rows import (
     LAYER_FIGURES,
-    SIZE_AXES,
     Comparison,
     layer_rows,
-    scatter_points,
     short_name,
     table_heads,
     table_rows,
 )
 from studio.views.grid_view import GridView
 from studio.views.notice import PanelNotice
+from studio.views.pareto_panel import ParetoPanel
+from studio.views.pareto_points import compared_points
 
 _METRICS = (("loss", "Loss", ""), ("accuracy", "Accuracy", "%"))
 _SPLITS = (("validation", "validation"), ("train", "training"))
@@ -41,7 +41,8 @@ class ComparePage(QWidget):
 
     baseline_changed = Signal(object)  # run id
     run_chosen = Signal(object)  # run id: a click on a point or a column
-    run_opened = Signal(object)  # run id: a double click on a column's head
+    run_opened = Signal(object)  # run id: a click on a point, a double click on a column's head
+    compare_wanted = Signal(object)  # tuple of run ids: compare only these
     problem = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -61,11 +62,24 @@ class ComparePage(QWidget):
         self.table.horizontalHeader().setSectionsClickable(True)
         self.table.horizontalHeader().sectionClicked.connect(self._head_clicked)
         self.table.horizontalHeader().sectionDoubleClicked.connect(self._head_opened)
+        self.verdict = QLabel()
+        self.verdict.setObjectName("compareVerdict")
+        self.verdict.setAccessibleName("What the comparison found")
+        self.verdict.setWordWrap(True)
+        self.verdict.setTextFormat(Qt.TextFormat.PlainText)
+        self.verdict.setTextInteractionFlags(
+            Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
+        )
+        self.verdict.setContentsMargins(theme.SPACE, theme.SPACE, theme.SPACE, 0)
         self._build_controls()
         self.tabs = QTabWidget()
         self.tabs.setObjectName("compareTabs")
         self.tabs.setDocumentMode(True)
-        self._scatter_page, self._scatter_place, self._scatter_note = _page(self.x_axis, self.logarithmic)
+        self.pareto = ParetoPanel("comparePareto", with_list=False)
+        self.pareto.axes_changed.connect(self._fill_pareto)
+        self.pareto.run_clicked.connect(self._point_clicked)
+        self.pareto.compare_wanted.connect(self.compare_wanted)
+        self.pareto.problem.connect(self.problem)
         self._curve_page, self._curve_place, self._curve_note = _page(
             self.metric, self.split, self.curve_axis
         )
@@ -73,7 +87,10 @@ class ComparePage(QWidget):
         self.layers = GridView("Layers side by side")
         self.layers.setObjectName("compareLayers")
         self._layer_place.addWidget(self.layers, 1)
-        self.tabs.addTab(self._scatter_page, "Accuracy against size")
+        self.tabs.addTab(self.pareto, "Pareto front")
+        self.tabs.setTabToolTip(
+            0, "Two quantities of the runs against each other, and which runs nothing beats"
+        )
         self.tabs.addTab(self._curve_page, "Curves")
         self.tabs.addTab(self._layer_page, "Layers")
         left = QWidget()
@@ -91,7 +108,9 @@ class ComparePage(QWidget):
         self._splitter.setStretchFactor(1, 1)
         inside = QVBoxLayout(content)
         inside.setContentsMargins(0, 0, 0, 0)
-        inside.addWidget(self._splitter)
+        inside.setSpacing(0)
+        inside.addWidget(self.verdict)
+        inside.addWidget(self._splitter, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
@@ -119,13 +138,6 @@ class ComparePage(QWidget):
         self._bar.addWidget(QLabel("Baseline"))
         self._bar.addWidget(self.baseline, 1)
         self._bar.addWidget(self.only_differences)
-        self.x_axis = _choice("compareXAxis", "Horizontal axis", "What the accuracy is set against.")
-        for axis in SIZE_AXES:
-            self.x_axis.addItem(axis.title.capitalize() if axis.name != "macs" else "MACs", axis.name)
-        self.logarithmic = QCheckBox("Logarithmic")
-        self.logarithmic.setObjectName("compareLogarithmic")
-        self.logarithmic.setAccessibleName("Logarithmic axis")
-        self.logarithmic.setToolTip("Equal ratios take equal room.")
         self.metric = _choice("compareMetric", "Curve", "Which curve.")
         for name, title, _unit in _METRICS:
             self.metric.addItem(title, name)
@@ -139,8 +151,6 @@ class ComparePage(QWidget):
         for name, (title, _pick, _show) in LAYER_FIGURES.items():
             self.layer_view.addItem(f"{title}, as table", name)
         self.layer_view.addItem("Sparsity, as bars", "bars")
-        self.x_axis.activated.connect(self._fill_scatter)
-        self.logarithmic.toggled.connect(self._fill_scatter)
         for choice in (self.metric, self.split, self.curve_axis):
             choice.activated.connect(self._fill_curves)
         self.layer_view.activated.connect(self._fill_layers)
@@ -160,6 +170,10 @@ class ComparePage(QWidget):
         for record in comparison.records:
             self.baseline.addItem(short_name(record), record.run_id)
         self.baseline.setCurrentIndex(comparison.table.baseline)
+        found = comparison.verdict
+        self.verdict.setText("" if found is None else found.text)
+        self.verdict.setToolTip("" if found is None else found.method)
+        self.verdict.setVisible(found is not None)
         if self._chosen not in {record.run_id for record in comparison.records}:
             self._chosen = None
         self._fill_table()
@@ -181,7 +195,7 @@ class ComparePage(QWidget):
             if run_id in ids:
                 self.table.scrollTo(self.table.table.index(0, ids.index(run_id) + 1))
         if self._plots_made:
-            self.scatter.emphasise(run_id)
+            self.pareto.emphasise(run_id)
             self.curves.emphasise(run_id)
 
     def showEvent(self, event: QShowEvent) -> None:
@@ -194,20 +208,15 @@ class ComparePage(QWidget):
     def _make_plots(self) -> None:
         from studio.views.layer_bars import LayerBars
         from studio.views.line_plot import LinePlot
-        from studio.views.scatter_plot import ScatterPlot
 
         self._plots_made = True
-        self.scatter = ScatterPlot()
-        self.scatter.setObjectName("compareScatter")
-        self.scatter.run_clicked.connect(self._run_clicked)
         self.curves = LinePlot("training curves of the runs")
         self.curves.setObjectName("compareCurves")
         self.bars = LayerBars()
         self.bars.setObjectName("compareBars")
-        self._scatter_place.addWidget(self.scatter, 1)
         self._curve_place.addWidget(self.curves, 1)
         self._layer_place.addWidget(self.bars, 1)
-        for plot in (self.scatter, self.curves, self.bars):
+        for plot in (self.curves, self.bars):
             plot.problem.connect(self.problem)
 
     def _fill_plots(self) -> None:
@@ -216,7 +225,7 @@ class ComparePage(QWidget):
         if not self._plots_made:
             self._make_plots()
         self._stale = False
-        self._fill_scatter()
+        self._fill_pareto()
         self._fill_curves()
         self._fill_layers()
         self.choose(self._chosen)
@@ -233,14 +242,11 @@ class ComparePage(QWidget):
         for column in range(1, len(heads)):
             self.table.setColumnWidth(column, 176)
 
-    def _fill_scatter(self) -> None:
+    def _fill_pareto(self) -> None:
         if self._comparison is None or not self._plots_made:
             return
-        axis = SIZE_AXES[self.x_axis.currentIndex()]
-        points = scatter_points(self._comparison, axis)
-        self.scatter.set_points(points, axis, self.logarithmic.isChecked())
-        self.scatter.hover(None)
-        _show_or_say(self.scatter, self._scatter_note, "" if points else _NO_POINTS)
+        self.pareto.show_points(compared_points(self._comparison, self.pareto.x, self.pareto.y), _NO_POINTS)
+        self.pareto.emphasise(self._chosen)
 
     def _fill_curves(self) -> None:
         if self._comparison is None or not self._plots_made:
@@ -314,6 +320,10 @@ class ComparePage(QWidget):
         if self._comparison is None or not 1 <= column <= len(self._comparison.records):
             return None
         return self._comparison.records[column - 1].run_id
+
+    def _point_clicked(self, run_id: str) -> None:
+        self._run_clicked(run_id)
+        self.run_opened.emit(run_id)
 
     def _run_clicked(self, run_id: str) -> None:
         self.choose(run_id)

@@ -1,4 +1,4 @@
-"""What a comparison shows, as cells and points: pure functions, tested without a window."""
+"""What a comparison shows, as cells: pure functions, tested without a window."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from core import formatting
 from core.analysis.colormaps import CIVIDIS
 from core.history.compare import ComparisonRow, ComparisonTable, LayerComparison
-from core.history.pareto import pareto
 from core.history.records import RunRecord
-from core.measurement.records import LayerStatistics, Measurement
+from core.history.verdict import Verdict
+from core.measurement.records import LayerStatistics
 from studio.jobs.curves import RunCurves
 from studio.tables.grid import Cell, Head
-from studio.tables.run_columns import result_of
 from studio.views.run_summary import chance_of_latency
 
 GROUPS = ("Measurements", "Settings", "Origin")
@@ -28,6 +27,7 @@ class Comparison:
     colors: tuple[int, ...]
     curves: tuple[RunCurves, ...] = ()
     layers: tuple[LayerComparison, ...] = ()
+    verdict: Verdict | None = None
 
     @property
     def records(self) -> tuple[RunRecord, ...]:
@@ -110,84 +110,6 @@ def _interval_row(table: ComparisonTable, stage: str) -> tuple[Cell, ...]:
         )
         cells.append(Cell(text, tone="muted"))
     return tuple(cells)
-
-
-# -- accuracy against size -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class SizeAxis:
-    """One choice for the horizontal axis."""
-
-    name: str
-    title: str
-    show: Callable[[float], str]
-    pick: Callable[[Measurement], float | None]
-    smaller_is_better: bool = True
-
-
-SIZE_AXES: tuple[SizeAxis, ...] = (
-    SizeAxis("packed", "packed size", lambda v: formatting.data_size(round(v)), lambda m: m.packed_bytes),
-    SizeAxis("dense", "dense size", lambda v: formatting.data_size(round(v)), lambda m: m.dense_bytes),
-    SizeAxis("macs", "multiply-accumulates", lambda v: formatting.macs(round(v)), lambda m: m.macs),
-    SizeAxis(
-        "latency",
-        "latency",
-        formatting.milliseconds,
-        lambda m: None if m.latency is None else m.latency.median_ms,
-    ),
-    SizeAxis(
-        "sparsity",
-        "sparsity",
-        lambda v: formatting.percent(v, 1),
-        lambda m: m.sparsity,
-        smaller_is_better=False,
-    ),
-)
-
-
-@dataclass(frozen=True)
-class ScatterPoint:
-    """One model in the scatter. `color` is None for the model before a run; `mark` stands beside the point."""
-
-    run_id: str
-    label: str
-    mark: str
-    x: float
-    accuracy: float
-    low: float
-    high: float
-    color: int | None
-    on_front: bool
-
-
-def scatter_points(comparison: Comparison, axis: SizeAxis) -> tuple[ScatterPoint, ...]:
-    """Each run's result, and each distinct model that runs started from; runs without both figures are left out."""
-    candidates: list[tuple[str, str, str, Measurement, int | None]] = []
-    started_from: set[tuple[str, float, float]] = set()
-    for record, color in zip(comparison.records, comparison.colors, strict=True):
-        before = record.before
-        if before is not None and before is not result_of(record) and before.accuracy is not None:
-            key = (record.source_title, before.accuracy.value, before.dense_bytes)
-            if key not in started_from:
-                started_from.add(key)
-                candidates.append((record.run_id, f"before: {record.source_title}", "before", before, None))
-        after = result_of(record)
-        if after is not None:
-            candidates.append((record.run_id, short_name(record), f"#{record.number}", after, color))
-    known = [
-        (run_id, label, mark, float(x), measurement.accuracy, color)
-        for run_id, label, mark, measurement, color in candidates
-        if (x := axis.pick(measurement)) is not None and measurement.accuracy is not None
-    ]
-    front = pareto(
-        [(x, accuracy.value) for _, _, _, x, accuracy, _ in known],
-        smaller_is_better=(axis.smaller_is_better, False),
-    )
-    return tuple(
-        ScatterPoint(run_id, label, mark, x, accuracy.value, accuracy.low, accuracy.high, color, on_front)
-        for (run_id, label, mark, x, accuracy, color), on_front in zip(known, front, strict=True)
-    )
 
 
 # -- layers ----------------------------------------------------------------------------------------------------

@@ -41,7 +41,9 @@ class PlotFrame(QWidget):
 
     problem = Signal(object)  # Problem: a file could not be written
 
-    def __init__(self, name: str, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, name: str, parent: QWidget | None = None, *, view_box: pg.ViewBox | None = None
+    ) -> None:
         super().__init__(parent)
         self.setAccessibleName(name)
         self._name = name
@@ -58,7 +60,7 @@ class PlotFrame(QWidget):
         self.read_out.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.read_out.setMinimumWidth(1)
 
-        self.plot = pg.PlotWidget(enableMenu=False)
+        self.plot = pg.PlotWidget(enableMenu=False, **({} if view_box is None else {"viewBox": view_box}))
         self.plot.setAccessibleName(name)
         self.plot.hideButtons()
         self.plot.setMinimumSize(QSize(80, 60))

@@ -158,6 +158,9 @@ class FakeStore:
     def run(self, run_id: str) -> RunRecord:
         return self.records[run_id]
 
+    def runs_named(self, run_ids: Iterable[str]) -> list[RunRecord]:
+        return [self.records[run_id] for run_id in run_ids if run_id in self.records]
+
     def metrics(self, run_id: str) -> tuple[MetricPoint, ...]:
         return metrics(run_id, pace=0.5 + 0.3 * self.records[run_id].number)
 

@@ -4,27 +4,29 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QPointF, Qt
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QApplication, QPushButton
 from pytestqt.qtbot import QtBot
 
 from core.errors import StudioError
 from core.history.compare import compare_table
+from core.history.quantities import BY_NAME, QUANTITIES
 from studio import theme
 from studio.controllers.compare import RunColors
 from studio.controllers.history import HistoryController
 from studio.jobs.background import Background
 from studio.jobs.curves import RunCurves
 from studio.state import AppState
-from studio.views.compare_rows import SIZE_AXES, Comparison, heat, scatter_points, table_rows
+from studio.views.compare_rows import Comparison, heat, table_rows
 from studio.views.history_page import HistoryPage
+from studio.views.pareto_points import BEFORE, ParetoPoints, compared_points
 
 from .fake_runs import FakeStore, metrics, record
 
 FIRST = record(1, sparsity=0.8, accuracy=0.96)
 SECOND = record(2, sparsity=0.9, accuracy=0.93)
 THIRD = record(3, sparsity=0.85, accuracy=0.92)
-AXES = {axis.name: axis for axis in SIZE_AXES}
 
 
 class Bench:
@@ -50,6 +52,33 @@ class Bench:
         button = self.page.findChild(QPushButton, "compareRuns")
         self.qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
         self.settle()
+
+    @property
+    def points(self) -> ParetoPoints:
+        points = self.compare.pareto.plot.points
+        assert points is not None
+        return points
+
+    def pixel(self, position: QPointF) -> QPoint:
+        plot = self.compare.pareto.plot.plot
+        return plot.mapFromScene(plot.getPlotItem().getViewBox().mapViewToScene(position))
+
+    def drag(self, start: QPoint, end: QPoint, modifier: Qt.KeyboardModifier) -> None:
+        viewport = self.compare.pareto.plot.plot.viewport()
+        kinds = QEvent.Type
+        steps = [start + (end - start) * n / 6 for n in range(7)]
+        left, none = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
+        moves = [(kinds.MouseMove, none, left, place) for place in steps[1:]]
+        for kind, button, held, place in [
+            (kinds.MouseMove, none, none, start),
+            (kinds.MouseButtonPress, left, left, start),
+            *moves,
+            (kinds.MouseButtonRelease, left, none, end),
+        ]:
+            spot = QPointF(place)
+            event = QMouseEvent(kind, spot, QPointF(viewport.mapToGlobal(place)), button, held, modifier)
+            QApplication.sendEvent(viewport, event)
+            self.qtbot.wait(2)
 
     def labels(self) -> list[str]:
         table = self.compare.table.table
@@ -112,8 +141,10 @@ def test_a_run_keeps_its_colour_everywhere_and_for_as_long_as_it_is_compared(ben
     assert comparison is not None
     assert comparison.colors == (1, 0)
     assert [line.color for line in bench.compare.curves.lines] == [1, 0]
-    points = {point.run_id: point.color for point in bench.compare.scatter.points if point.color is not None}
-    assert points == {SECOND.run_id: 1, THIRD.run_id: 0}
+    colors = {
+        bench.points.run_ids[n]: color for n, color in enumerate(bench.points.colors) if color != BEFORE
+    }
+    assert colors == {SECOND.run_id: 1, THIRD.run_id: 0}
 
 
 def test_colours_are_unique_among_the_compared_runs() -> None:
@@ -125,55 +156,129 @@ def test_colours_are_unique_among_the_compared_runs() -> None:
 
 def test_the_front_and_the_models_before(bench: Bench) -> None:
     bench.start(FIRST.run_id, SECOND.run_id, THIRD.run_id)
-    on_front = {point.mark: point.on_front for point in bench.compare.scatter.points}
+    on_front = dict(zip(bench.points.marks, bench.points.front.tolist(), strict=True))
     assert on_front == {"before": True, "#1": True, "#2": True, "#3": False}
+    assert bench.compare.pareto.note.text() == "3 runs, 3 points on the front."
 
 
-def test_axes_of_the_scatter(bench: Bench) -> None:
+def test_any_two_quantities_can_be_axes(bench: Bench) -> None:
     bench.start(FIRST.run_id, SECOND.run_id)
-    for index, axis in enumerate(SIZE_AXES):
-        bench.compare.x_axis.setCurrentIndex(index)
-        bench.compare.x_axis.activated.emit(index)
-        assert len(bench.compare.scatter.points) == 3
-        assert axis.title in bench.compare.scatter.csv()
-    bench.compare.logarithmic.setChecked(True)
-    # A model without zeros has no place on a logarithmic axis of sparsity.
-    assert {point.mark for point in bench.compare.scatter.points} == {"#1", "#2"}
+    panel = bench.compare.pareto
+    panel.x_axis.setFocus()
+    for quantity in QUANTITIES:
+        panel.y_axis.setCurrentIndex(0 if quantity.name != "accuracy" else 1)
+        bench.qtbot.keyClick(panel.x_axis, Qt.Key.Key_Home)
+        for _ in range(QUANTITIES.index(quantity)):
+            bench.qtbot.keyClick(panel.x_axis, Qt.Key.Key_Down)
+        assert panel.x.name == quantity.name
+        points = bench.points
+        assert (points.x.name, points.y.name) == (panel.x.name, panel.y.name)
+        assert len(points) == 2 + (quantity.name not in ("duration", "change"))
+        assert quantity.title in panel.plot.csv().partition("\n")[0]
+    assert panel.y.name != panel.x.name
+
+
+def test_a_model_without_zeros_has_no_place_on_a_logarithmic_axis_of_sparsity(bench: Bench) -> None:
+    bench.start(FIRST.run_id, SECOND.run_id)
+    panel = bench.compare.pareto
+    panel.x_axis.setCurrentIndex(panel.x_axis.findData("sparsity"))
+    panel.x_axis.activated.emit(panel.x_axis.currentIndex())
+    assert panel.plot.left_out == 0
+    bench.qtbot.mouseClick(panel.log_x, Qt.MouseButton.LeftButton, pos=QPoint(8, panel.log_x.height() // 2))
+    assert panel.log_x.isChecked()
+    assert panel.plot.left_out == 1
+    assert panel.note.text().endswith("1 at zero or below have no place on a logarithmic axis.")
+
+
+def test_the_same_quantity_never_stands_on_both_axes(bench: Bench) -> None:
+    bench.start(FIRST.run_id, SECOND.run_id)
+    panel = bench.compare.pareto
+    panel.x_axis.setFocus()
+    bench.qtbot.keyClick(panel.x_axis, Qt.Key.Key_Home)
+    assert (panel.x.name, panel.y.name) == ("accuracy", "packed")
 
 
 def test_more_sparsity_is_better_and_less_of_anything_else() -> None:
     comparison = Comparison(compare_table([SECOND, THIRD]), (0, 1))
-    by_sparsity = scatter_points(comparison, AXES["sparsity"])
-    assert [point.on_front for point in by_sparsity if point.color is not None] == [True, False]
+    by_sparsity = compared_points(comparison, BY_NAME["sparsity"], BY_NAME["accuracy"])
+    assert by_sparsity.front[by_sparsity.colors != BEFORE].tolist() == [True, False]
 
 
 def test_what_lacks_a_figure_has_no_point_and_a_blank_cell() -> None:
     unmeasured = record(4, accuracy=None, after=None, before=None, status="failed")
     table = compare_table([FIRST, unmeasured])
-    points = scatter_points(Comparison(table, (0, 1)), AXES["latency"])
-    assert {point.run_id for point in points} == {FIRST.run_id}
+    points = compared_points(Comparison(table, (0, 1)), BY_NAME["latency"], BY_NAME["accuracy"])
+    assert set(points.run_ids) == {FIRST.run_id}
+    assert points.missing == 1
     cells = {row[0].text.strip(): row for row in table_rows(table, True)}
     assert cells["Accuracy after"][2].text == "–"
     assert cells["95 % interval"][2].text == ""
 
 
-def test_a_click_on_a_point_chooses_the_run(bench: Bench) -> None:
+def test_a_click_on_a_point_opens_the_run(bench: Bench) -> None:
     bench.start(FIRST.run_id, SECOND.run_id)
-    scatter = bench.compare.scatter
-    scatter.reset_view()
+    plot = bench.compare.pareto.plot
     QApplication.processEvents()
-    (point,) = [
-        point for point in scatter.points if point.run_id == SECOND.run_id and point.color is not None
-    ]
-    box = scatter.plot.getPlotItem().getViewBox()
-    scene = box.mapViewToScene(QPointF(point.x, 100 * point.accuracy))
-    place = scatter.plot.mapFromScene(scene)
-    bench.qtbot.mouseMove(scatter.plot.viewport(), place)
+    point = list(bench.points.marks).index("#2")
+    place = bench.pixel(plot.place_of(point))
+    bench.qtbot.mouseMove(plot.plot.viewport(), place)
+    plot.hover(plot.place_of(point))
+    assert plot.read_out.text().startswith(
+        "#2 prune 90 %: accuracy 92.89 % (90.64 – 95.36 %), packed size 32.0 kB"
+    )
     with bench.qtbot.waitSignal(bench.compare.run_chosen) as chosen:
-        bench.qtbot.mouseClick(scatter.plot.viewport(), Qt.MouseButton.LeftButton, pos=place)
+        bench.qtbot.mouseClick(plot.plot.viewport(), Qt.MouseButton.LeftButton, pos=place)
     assert chosen.args == [SECOND.run_id]
-    scatter.hover(QPointF(point.x, 100 * point.accuracy))
-    assert scatter.read_out.text().startswith("#2 prune 90 %: 92.89 %")
+    assert bench.page.tabs.currentIndex() == 0
+    assert bench.state.runs == (SECOND.run_id,)
+
+
+@pytest.mark.parametrize("with_shift", [True, False])
+def test_a_box_chooses_runs_and_compares_only_them(bench: Bench, with_shift: bool) -> None:
+    bench.start(FIRST.run_id, SECOND.run_id, THIRD.run_id)
+    panel = bench.compare.pareto
+    QApplication.processEvents()
+    if not with_shift:
+        bench.qtbot.mouseClick(panel.box, Qt.MouseButton.LeftButton)
+        assert panel.plot.box_mode
+    before = panel.plot.plot.getPlotItem().getViewBox().viewRect()
+    marks = list(bench.points.marks)
+    corners = [bench.pixel(panel.plot.place_of(marks.index(mark))) for mark in ("#2", "#3")]
+    start = QPoint(min(c.x() for c in corners) - 12, min(c.y() for c in corners) - 12)
+    end = QPoint(max(c.x() for c in corners) + 12, max(c.y() for c in corners) + 12)
+    modifier = Qt.KeyboardModifier.ShiftModifier if with_shift else Qt.KeyboardModifier.NoModifier
+    bench.drag(start, end, modifier)
+    assert panel.plot.plot.getPlotItem().getViewBox().viewRect() == before
+    assert panel.boxed.text() == "2 runs chosen, 1 of them on the front"
+    bench.qtbot.mouseClick(panel.compare, Qt.MouseButton.LeftButton)
+    bench.settle()
+    assert [record.number for record in bench.compare.comparison.records] == [2, 3]  # type: ignore[union-attr]
+    assert not panel.box_row.isVisible()
+
+
+def test_the_front_is_chosen_by_a_button_and_let_go(bench: Bench) -> None:
+    bench.start(FIRST.run_id, SECOND.run_id, THIRD.run_id)
+    panel = bench.compare.pareto
+    bench.qtbot.mouseClick(panel.front, Qt.MouseButton.LeftButton)
+    assert panel.boxed.text() == "2 runs chosen, 2 of them on the front"
+    bench.qtbot.mouseClick(panel.clear_box, Qt.MouseButton.LeftButton)
+    assert panel.chosen_count == 0
+
+
+def test_the_comparison_begins_with_its_finding(bench: Bench) -> None:
+    bench.start(FIRST.run_id, SECOND.run_id)
+    sentence = bench.compare.verdict
+    assert sentence.isVisible()
+    assert sentence.text().startswith(
+        "“prune 90 %” is 1.7× smaller than “prune 80 %” at 3.11 pp less accuracy (95 % interval of the difference −"
+    )
+    assert "418 of 450 against 432 of 450" in sentence.toolTip()
+    bench.compare.baseline.setFocus()
+    bench.qtbot.keyClick(bench.compare.baseline, Qt.Key.Key_Down)
+    bench.settle()
+    assert sentence.text().startswith(
+        "“prune 80 %” is 1.7× larger than “prune 90 %” at 3.11 pp more accuracy"
+    )
 
 
 def test_curves_by_metric_split_and_axis(bench: Bench) -> None:
@@ -238,11 +343,11 @@ def test_plots_follow_the_colour_scheme_and_are_saved(bench: Bench, tmp_path: Pa
     assert bench.compare.layers.table.cell(0, 1).background
     for ending, start in ((".png", b"\x89PNG"), (".svg", b"<?xml"), (".csv", b"run,")):
         path = tmp_path / f"plot{ending}"
-        bench.compare.scatter.save(path)
+        bench.compare.pareto.plot.save(path)
         assert path.read_bytes().startswith(start)
     with pytest.raises(StudioError, match="end the name"):
-        bench.compare.scatter.save(tmp_path / "plot.txt")
-    bench.compare.scatter.copy_data()
+        bench.compare.pareto.plot.save(tmp_path / "plot.txt")
+    bench.compare.pareto.plot.copy_data()
     assert "#1 prune 80 %" in QApplication.clipboard().text()
 
 

@@ -1,0 +1,289 @@
+"""The Pareto plot with its controls: two quantities, logarithmic axes, and what can be done with a box of runs."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from core.history.quantities import BY_NAME, QUANTITIES, Quantity
+from studio import icons, theme
+from studio.views.pareto_points import BEFORE, Mask, ParetoPoints, box_search
+
+if TYPE_CHECKING:
+    from studio.views.pareto_plot import ParetoPlot
+
+MOST_COMPARED = 50
+"""More runs side by side tell nobody anything."""
+
+
+class ParetoPanel(QWidget):
+    """Shows `ParetoPoints` of the chosen quantities; somebody else finds them when `axes_changed` asks."""
+
+    axes_changed = Signal()
+    run_clicked = Signal(object)  # run id: open it
+    compare_wanted = Signal(object)  # tuple of run ids
+    list_wanted = Signal(object)  # str: a search that finds the runs of the box
+    problem = Signal(object)
+
+    def __init__(self, name: str, *, with_list: bool, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName(name)
+        self._plot: ParetoPlot | None = None
+        self._points: ParetoPoints | None = None
+        self._boxed: Mask | None = None
+        self.y_axis = _quantities(
+            f"{name}Y", "Vertical axis", "What stands on the vertical axis.", "accuracy"
+        )
+        self.x_axis = _quantities(
+            f"{name}X", "Horizontal axis", "What stands on the horizontal axis.", "packed"
+        )
+        self.log_y = _log(f"{name}LogY", "vertical")
+        self.log_x = _log(f"{name}LogX", "horizontal")
+        self.box = QToolButton()
+        self.box.setObjectName(f"{name}Box")
+        self.box.setText("Box")
+        self.box.setCheckable(True)
+        self.box.setAccessibleName("Choose runs in a box")
+        self.box.setToolTip(
+            "Drag a box around runs to choose them. Dragging with Shift does it without this button."
+        )
+        self.front = QToolButton()
+        self.front.setObjectName(f"{name}Front")
+        self.front.setText("Front")
+        self.front.setAccessibleName("Choose the runs on the front")
+        self.front.setToolTip("Choose the runs on the Pareto front: nothing beats them on both quantities.")
+        against = QLabel("over")
+        against.setProperty("role", "muted")
+        bar = QHBoxLayout()
+        bar.setContentsMargins(theme.SPACE, theme.SPACE, theme.SPACE, theme.SPACE // 2)
+        bar.setSpacing(theme.SPACE)
+        for control in (self.y_axis, self.log_y, against, self.x_axis, self.log_x):
+            bar.addWidget(control)
+        bar.addStretch(1)
+        bar.addWidget(self.front)
+        bar.addWidget(self.box)
+        self.note = QLabel()
+        self.note.setObjectName(f"{name}Note")
+        self.note.setProperty("role", "muted")
+        self.note.setWordWrap(True)
+        self.note.setContentsMargins(theme.SPACE, 0, theme.SPACE, theme.SPACE // 2)
+        self.empty = QLabel()
+        self.empty.setObjectName(f"{name}Empty")
+        self.empty.setProperty("role", "muted")
+        self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.empty.setWordWrap(True)
+        self.empty.hide()
+        self._place = QVBoxLayout()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addLayout(bar)
+        layout.addLayout(self._place, 1)
+        layout.addWidget(self.empty, 1)
+        layout.addWidget(self.note)
+        layout.addWidget(self._box_row(name, with_list))
+        for box in (self.x_axis, self.y_axis):
+            box.activated.connect(self._axes_chosen)
+        for check in (self.log_x, self.log_y):
+            check.toggled.connect(self._redraw)
+        self.box.toggled.connect(self._box_toggled)
+        self.front.clicked.connect(self.choose_front)
+
+    def _box_row(self, name: str, with_list: bool) -> QWidget:
+        self.box_row = QWidget()
+        self.box_row.setObjectName(f"{name}BoxRow")
+        self.boxed = QLabel()
+        self.boxed.setObjectName(f"{name}Boxed")
+        self.compare = QPushButton("Compare")
+        self.compare.setObjectName(f"{name}Compare")
+        icons.bind(self.compare, "compare")
+        self.show_list = QPushButton("Show in list")
+        self.show_list.setObjectName(f"{name}ShowList")
+        self.show_list.setToolTip(
+            "Search the history for what lies in the box, on top of the present search."
+        )
+        self.show_list.setVisible(with_list)
+        self.clear_box = QPushButton("Clear")
+        self.clear_box.setObjectName(f"{name}Clear")
+        self.clear_box.setToolTip("Choose nothing.")
+        row = QHBoxLayout(self.box_row)
+        row.setContentsMargins(theme.SPACE, 0, theme.SPACE, theme.SPACE)
+        row.setSpacing(theme.SPACE)
+        row.addWidget(self.boxed, 1)
+        for button in (self.compare, self.show_list, self.clear_box):
+            button.setAccessibleName(button.text())
+            row.addWidget(button)
+        self.compare.clicked.connect(self._compare)
+        self.show_list.clicked.connect(self._list)
+        self.clear_box.clicked.connect(self.clear)
+        self.box_row.hide()
+        return self.box_row
+
+    # -- what is shown -----------------------------------------------------------------------------------------
+
+    @property
+    def x(self) -> Quantity:
+        """The quantity on the horizontal axis."""
+        return BY_NAME[self.x_axis.currentData()]
+
+    @property
+    def y(self) -> Quantity:
+        """The quantity on the vertical axis."""
+        return BY_NAME[self.y_axis.currentData()]
+
+    @property
+    def plot(self) -> "ParetoPlot":
+        """The plot; made (with pyqtgraph) when it is first asked for."""
+        if self._plot is None:
+            from studio.views.pareto_plot import ParetoPlot
+
+            self._plot = ParetoPlot()
+            self._plot.setObjectName(f"{self.objectName()}Plot")
+            self._plot.run_clicked.connect(self.run_clicked)
+            self._plot.boxed.connect(self._take_box)
+            self._plot.problem.connect(self.problem)
+            self._place.addWidget(self._plot, 1)
+        return self._plot
+
+    @property
+    def chosen_count(self) -> int:
+        """How many runs are chosen."""
+        return len(self._chosen())
+
+    def show_points(self, points: ParetoPoints, empty: str) -> None:
+        """Draw these points, which belong to the chosen quantities; without any, say why in a sentence."""
+        self._points = points
+        self.clear()
+        self._redraw()
+        nothing = not len(points)
+        self.empty.setText(empty)
+        self.empty.setVisible(nothing)
+        self.plot.setVisible(not nothing)
+        self.front.setEnabled(bool(points.front.any()))
+
+    def emphasise(self, run_id: str | None) -> None:
+        """Draw one run's point larger."""
+        if self._plot is not None:
+            self._plot.emphasise(run_id)
+
+    def choose_front(self) -> None:
+        """Choose the runs on the front."""
+        if self._points is not None:
+            self.plot.choose(self._points.front)
+            self._take_box(self._points.front)
+
+    def clear(self) -> None:
+        """Choose nothing."""
+        self._boxed = None
+        self.box_row.hide()
+        if self._plot is not None:
+            self._plot.choose(None)
+
+    # -- inside ------------------------------------------------------------------------------------------------
+
+    def _redraw(self) -> None:
+        points = self._points
+        if points is None:
+            return
+        self.plot.set_points(points, self.log_x.isChecked(), self.log_y.isChecked())
+        if self._boxed is not None:
+            self.plot.choose(self._boxed)
+        self.note.setText(_note(points, self.plot.left_out))
+        self.note.setVisible(bool(len(points)))
+
+    def _axes_chosen(self, _index: int) -> None:
+        if self.x.name == self.y.name:
+            # The same quantity twice says nothing: the other axis gives way.
+            other = self.y_axis if self.sender() is self.x_axis else self.x_axis
+            wanted = "accuracy" if self.x.name != "accuracy" else "packed"
+            with QSignalBlocker(other):
+                other.setCurrentIndex(other.findData(wanted))
+        self.axes_changed.emit()
+
+    def _box_toggled(self, on: bool) -> None:
+        self.plot.set_box_mode(on)
+
+    def _take_box(self, chosen: Mask) -> None:
+        points = self._points
+        if points is not None and points.colors is not None:
+            # Models as they were before a run are no runs.
+            chosen = chosen & (points.colors != BEFORE)
+        if points is None or not chosen.any():
+            self.clear()
+            return
+        self._boxed = chosen
+        count = self.chosen_count
+        fronts = int((chosen & points.front).sum())
+        text = "1 run" if count == 1 else f"{count:,} runs"
+        self.boxed.setText(
+            f"{text} chosen, {fronts:,} of them on the front" if count > 1 else f"{text} chosen"
+        )
+        self.compare.setEnabled(2 <= count <= MOST_COMPARED)
+        self.compare.setToolTip(
+            "Lay the chosen runs side by side."
+            if self.compare.isEnabled()
+            else f"Choose 2 to {MOST_COMPARED} runs to lay them side by side."
+        )
+        self.box_row.show()
+
+    def _chosen(self) -> tuple[str, ...]:
+        if self._points is None or self._boxed is None:
+            return ()
+        ids = self._points.run_ids
+        return tuple(dict.fromkeys(ids[n] for n in np.flatnonzero(self._boxed).tolist()))
+
+    def _compare(self) -> None:
+        self.compare_wanted.emit(self._chosen())
+
+    def _list(self) -> None:
+        if self._points is not None and self._boxed is not None:
+            self.list_wanted.emit(box_search(self._points, self._boxed))
+
+
+def _note(points: ParetoPoints, left_out: int) -> str:
+    runs = len(set(points.run_ids)) if points.colors is not None else len(points)
+    front = int(points.front.sum())
+    parts = [f"{runs:,} {'run' if runs == 1 else 'runs'}, {front:,} {'point' if points.colors is not None else 'run'}"
+             f"{'' if front == 1 else 's'} on the front"]  # fmt: skip
+    if points.missing:
+        parts.append(f"{points.missing:,} without both figures")
+    if left_out:
+        parts.append(f"{left_out:,} at zero or below have no place on a logarithmic axis")
+    return "; ".join(parts) + "."
+
+
+def _quantities(name: str, title: str, tip: str, chosen: str) -> QComboBox:
+    box = QComboBox()
+    box.setObjectName(name)
+    box.setAccessibleName(title)
+    box.setToolTip(tip)
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setMinimumContentsLength(8)
+    box.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+    for index, quantity in enumerate(QUANTITIES):
+        title = quantity.title[0].upper() + quantity.title[1:]
+        box.addItem(title, quantity.name)
+        which = "More" if quantity.sense > 0 else "Less"
+        box.setItemData(index, f"{quantity.help} {which} is better.", Qt.ItemDataRole.ToolTipRole)
+    box.setCurrentIndex(box.findData(chosen))
+    box.view().setMinimumWidth(170)
+    return box
+
+
+def _log(name: str, which: str) -> QCheckBox:
+    check = QCheckBox("log")
+    check.setObjectName(name)
+    check.setAccessibleName(f"Logarithmic {which} axis")
+    check.setToolTip(f"Logarithmic {which} axis: equal ratios take equal room.")
+    return check

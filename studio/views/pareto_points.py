@@ -1,0 +1,183 @@
+"""Runs as points of two quantities, with their front: pure functions, tested without a window."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.history.columns import RunColumns
+from core.history.pareto import on_front
+from core.history.quantities import Quantity
+from core.measurement.records import Measurement
+from studio.views.compare_rows import Comparison, short_name
+
+Figures = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+BEFORE = -1
+"""The colour of a model as it was before a run."""
+
+
+@dataclass(frozen=True, eq=False)
+class ParetoPoints:
+    """What a plot of two quantities shows; everything has one entry for each point.
+
+    Attributes:
+        xs, ys: the values in the quantities' own units, never NaN.
+        low, high: the accuracy's 95 % interval where it is known, else NaN.
+        front: whether nothing beats the point on both.
+        colors: indices into the theme's series, `BEFORE` for models as they were; None where all are alike.
+        marks: what stands beside a point; empty where there are too many.
+        missing: how many runs are left out because they lack one of the two figures.
+    """
+
+    x: Quantity
+    y: Quantity
+    xs: Figures
+    ys: Figures
+    low: Figures
+    high: Figures
+    front: Mask
+    run_ids: Sequence[str]
+    labels: Sequence[str]
+    colors: NDArray[np.intp] | None = None
+    marks: Sequence[str] = ()
+    missing: int = 0
+
+    def __len__(self) -> int:
+        return len(self.xs)
+
+    def within(self, x: tuple[float, float], y: tuple[float, float]) -> Mask:
+        """The points in a box, its edges included."""
+        return (self.xs >= x[0]) & (self.xs <= x[1]) & (self.ys >= y[0]) & (self.ys <= y[1])
+
+    def told(self, point: int) -> str:
+        """A point in a line: `#2 prune 90 %: accuracy 92.89 % (90.1 – 94.9 %), packed size 12.3 kB`."""
+        parts = []
+        for quantity, value in ((self.y, float(self.ys[point])), (self.x, float(self.xs[point]))):
+            text = f"{quantity.title} {quantity.show(value)}"
+            if quantity.name == "accuracy" and not np.isnan(self.low[point]):
+                text += f" ({100 * self.low[point]:.2f} – {quantity.show(float(self.high[point]))})"
+            parts.append(text)
+        return f"{self.labels[point]}: {', '.join(parts)}"
+
+
+def compared_points(comparison: Comparison, x: Quantity, y: Quantity) -> ParetoPoints:
+    """Each run's result, and each distinct model that runs started from; runs without both figures are left out."""
+    candidates: list[tuple[str, str, str, Measurement, int, bool]] = []
+    started_from: set[tuple[str, float, float]] = set()
+    missing = 0
+    for record, color in zip(comparison.records, comparison.colors, strict=True):
+        before = record.before
+        if before is not None and before is not record.result and before.accuracy is not None:
+            key = (record.source_title, before.accuracy.value, before.dense_bytes)
+            if key not in started_from:
+                started_from.add(key)
+                label = f"before: {record.source_title}"
+                candidates.append((record.run_id, label, "before", before, BEFORE, False))
+        if record.result is None:
+            missing += 1
+            continue
+        mark = f"#{record.number}"
+        candidates.append((record.run_id, short_name(record), mark, record.result, color, True))
+    runs = {record.run_id: record for record in comparison.records}
+    rows, known = [], []
+    for candidate in candidates:
+        run_id, _label, _mark, measured, _color, is_result = candidate
+        run = runs[run_id] if is_result else None
+        values = (x.pick(run, measured), y.pick(run, measured))
+        if None in values:
+            missing += is_result
+            continue
+        accuracy = measured.accuracy
+        interval = (np.nan, np.nan) if accuracy is None else (accuracy.low, accuracy.high)
+        rows.append((*values, *interval))
+        known.append(candidate)
+    table = np.array(rows, dtype=np.float64).reshape(-1, 4)
+    return ParetoPoints(
+        x,
+        y,
+        *(np.ascontiguousarray(column) for column in table.T),
+        on_front(table[:, 0], table[:, 1], smaller_is_better=(x.smaller_is_better, y.smaller_is_better)),
+        [each[0] for each in known],
+        [each[1] for each in known],
+        np.array([each[4] for each in known], dtype=np.intp),
+        [each[2] for each in known],
+        missing,
+    )
+
+
+class _Labels(Sequence[str]):
+    """Names of runs, made when they are asked for."""
+
+    def __init__(self, columns: RunColumns, rows: NDArray[np.intp]) -> None:
+        self._columns = columns
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> str:  # type: ignore[override]
+        row = int(self._rows[index])
+        return f"#{self._columns.numbers[row]} {self._columns.texts['name'][row]}"
+
+
+class _RunIds(_Labels):
+    def __getitem__(self, index: int) -> str:  # type: ignore[override]
+        return self._columns.run_ids[int(self._rows[index])]
+
+
+def column_points(columns: RunColumns, rows: NDArray[np.intp], x: Quantity, y: Quantity) -> ParetoPoints:
+    """The runs in `rows` as points; those without both figures are left out.
+
+    Raises:
+        KeyError: if a quantity's column is not loaded.
+    """
+    xs, ys = columns.figure(x.column)[rows], columns.figure(y.column)[rows]
+    known = np.isfinite(xs) & np.isfinite(ys)
+    rows, xs, ys = rows[known], xs[known], ys[known]
+    nothing = np.full(len(rows), np.nan)
+    low, high = (
+        columns.figures[name][rows] if name in columns.figures else nothing
+        for name in ("accuracy_low", "accuracy_high")
+    )
+    return ParetoPoints(
+        x,
+        y,
+        xs,
+        ys,
+        low,
+        high,
+        on_front(xs, ys, smaller_is_better=(x.smaller_is_better, y.smaller_is_better)),
+        _RunIds(columns, rows),
+        _Labels(columns, rows),
+        missing=int((~known).sum()),
+    )
+
+
+def box_search(points: ParetoPoints, chosen: Mask) -> str:
+    """The search of the history that finds exactly the chosen points of a box among the points."""
+    parts = []
+    for quantity, values in ((points.x, points.xs), (points.y, points.ys)):
+        inside = values[chosen]
+        low, high = float(inside.min()), float(inside.max())
+        parts.append(f"{quantity.search} >= {_shortest(values, low, lower=True)}")
+        parts.append(f"{quantity.search} <= {_shortest(values, high, lower=False)}")
+    return " and ".join(parts)
+
+
+def _shortest(values: Figures, bound: float, *, lower: bool) -> str:
+    """The bound with as few digits as tell the same values apart."""
+    inside = values >= bound if lower else values <= bound
+    for digits in range(3, 17):
+        text = f"{bound:.{digits}g}"
+        tried = values >= float(text) if lower else values <= float(text)
+        if (tried == inside).all():
+            return _plain(text)
+    return _plain(repr(bound))
+
+
+def _plain(text: str) -> str:
+    """Without an exponent where that is short: 12300 rather than 1.23e+04."""
+    value = float(text)
+    return f"{value:.0f}" if value == int(value) and abs(value) < 1e15 else text
