@@ -50,7 +50,8 @@ class LayerOutputs:
         def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
             value = output[0] if isinstance(output, tuple) else output
             if isinstance(value, Tensor):
-                self._found[name] = value
+                # Comparisons compute in float32, whatever the network computed in.
+                self._found[name] = value.float()
 
         return hook
 

@@ -18,6 +18,7 @@ from core.run_state import RunState
 from core.training.loop import Batch
 from core.training.losses import mean_loss
 from core.training.objective import Objective
+from core.training.precision import computing_in
 
 
 class Distillation(Objective):
@@ -59,6 +60,10 @@ class Distillation(Objective):
         self._watched = [
             LayerOutputs(teacher.module, [pair.teacher for pair in each])
             for teacher, each in zip(teachers, pairs)
+        ]
+        self._forwards = [
+            teacher.network if teacher.quantization else computing_in(settings, teacher.network, state.device)
+            for teacher in self.teachers
         ]
         self._cached: list[CachedOutputs] = []
         self._targets: Tensor | None = None
@@ -122,7 +127,9 @@ class Distillation(Objective):
                 here = indices.cpu()
                 logits = [kept.logits.index_select(0, here).to(self._device) for kept in self._cached]
             else:
-                logits = [teacher.logits(inputs) for teacher in self.teachers]
+                logits = [
+                    teacher.logits(inputs, forward) for teacher, forward in zip(self.teachers, self._forwards)
+                ]
                 self._layers = [watched.take() for watched in self._watched]
             self._logits = logits
             if self.settings.learns_outputs and self.settings.method != "logits":

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 Batch = tuple[Tensor, Tensor]
 
@@ -54,7 +54,7 @@ class RunningSums:
 
 
 def train_batches(
-    module: nn.Module,
+    forward: Callable[[Tensor], Tensor],
     batches: Iterable[Batch],
     optimizer: torch.optim.Optimizer,
     loss_function: Callable[[Tensor, Tensor], Tensor],
@@ -65,7 +65,8 @@ def train_batches(
     """One update per batch.
 
     Args:
-        module: in training mode, on the batches' device; maps [B, …] to logits [B, classes].
+        forward: a module in training mode, on the batches' device, or what calls it; maps [B, …] to logits
+            [B, classes].
         batches: pairs of inputs [B, …] and labels [B].
         loss_function: `(logits, labels)` to a scalar.
         before_update: called before each batch; may raise to end the loop between updates.
@@ -73,7 +74,7 @@ def train_batches(
     """
     for inputs, labels in batches:
         before_update()
-        logits = module(inputs)
+        logits = forward(inputs)
         loss = loss_function(logits, labels)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]

@@ -25,6 +25,7 @@ from core.training.loop import RunningSums, train_batches
 from core.training.losses import mean_loss, summed_loss
 from core.training.objective import Objective
 from core.training.optimizers import learning_rate_at, make_optimizer
+from core.training.precision import computing_in
 from core.training.regularisation import Regularisation
 
 TRAINING_COST = 3.0
@@ -84,6 +85,12 @@ class _FineTuning:
         self.holder = MaskHolder(self.module, state.masks)
         self.quantized = QuantizedTraining(self.module, state.quantization)
         self.network = self.quantized.network
+        if settings.precision != "float32" and state.quantization:
+            raise StudioError(
+                f"{state.place} computes in {settings.precision}, but the model is quantized, and its grids are only "
+                "held in float32: choose float32."
+            )
+        self.forward = computing_in(settings, self.network, state.device)
         self.test = _required(task.test, task.title, "test") if settings.evaluate_test else None
         self.batches = math.ceil(len(self.train) / settings.batch_size)
         self.iterations = settings.iterations or settings.epochs * self.batches
@@ -178,7 +185,7 @@ class _FineTuning:
         rest = itertools.islice(batches, self.batch, last)
         self.quantized.train()
         train_batches(
-            self.network,
+            self.forward,
             self.objective.batches(rest),
             self.optimizer,
             self.objective.loss,

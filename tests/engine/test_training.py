@@ -14,6 +14,7 @@ from core.job import JobCancelled, JobInterrupted
 from core.models.description import ModelDescription
 from core.models.source import SAMPLE
 from core.pruning.masks import MaskHolder, Masks
+from core.quantization.record import Quantization, QuantizedWeight
 from core.recipe import Recipe
 from core.request import RunRequest
 from core.run_state import RunState
@@ -113,27 +114,30 @@ def test_same_seed_gives_the_same_bits_and_another_seed_others(tmp_path: Path) -
     assert not torch.equal(results[0]["5.weight"], results[2]["5.weight"])
 
 
-@pytest.mark.parametrize("at", [0, 1, 3, 8, 9, 10, 12, 24])
+@pytest.mark.parametrize(
+    ("at", "precision"), [*((at, "float32") for at in (0, 1, 3, 8, 9, 10, 12, 24)), (9, "bfloat16")]
+)
 def test_a_run_interrupted_anywhere_resumes_to_the_same_bits_and_the_same_curve(
-    tmp_path: Path, at: int
+    tmp_path: Path, at: int, precision: str
 ) -> None:
+    settings = SETTINGS.model_copy(update={"precision": precision})
     whole, undisturbed = toy_state(), Watcher(tmp_path)
     whole.masks.narrow("5.weight", torch.arange(192).reshape(3, 64) % 3 > 0)
     masks = whole.masks.tensors()
-    fine_tune(SETTINGS, whole, undisturbed)
+    fine_tune(settings, whole, undisturbed)
 
     state, first = toy_state(), Watcher(tmp_path, at, "interrupt")
     state.masks = Masks(masks)
     state.save(first)
     with pytest.raises(JobInterrupted):
-        fine_tune(SETTINGS, state, first)
+        fine_tune(settings, state, first)
     torch.manual_seed(12345)  # another process would have other random numbers
     checkpoint = load_checkpoint(tmp_path)
     assert checkpoint is not None
     resumed, second = toy_state(), Watcher(tmp_path)
     resumed.request = state.request
     resumed.take_up(checkpoint)
-    fine_tune(SETTINGS, resumed, second)
+    fine_tune(settings, resumed, second)
 
     assert_same(weights(whole), weights(resumed))
     expected = {
@@ -145,6 +149,30 @@ def test_a_run_interrupted_anywhere_resumes_to_the_same_bits_and_the_same_curve(
         if isinstance(p, MetricPoint)
     }
     assert found == expected
+
+
+def test_bfloat16_moves_float32_weights_and_changes_little(tmp_path: Path) -> None:
+    exact, rounded = toy_state(), toy_state()
+    start = weights(exact)
+    gone = torch.arange(192).reshape(3, 64) % 3 == 0
+    short = SETTINGS.model_copy(update={"epochs": 1, "optimizer": "sgd", "keep": "last"})
+    for state, precision in ((exact, "float32"), (rounded, "bfloat16")):
+        state.masks.narrow("5.weight", ~gone)
+        fine_tune(short.model_copy(update={"precision": precision}), state, Watcher(tmp_path))
+    for name, tensor in weights(rounded).items():
+        same = weights(exact)[name]
+        assert tensor.dtype == same.dtype and tensor.is_contiguous()
+        if tensor.is_floating_point() and name.endswith("weight"):
+            moved = (same - start[name]).abs().max()
+            assert 0 < (tensor - same).abs().max() < 0.1 * moved, name
+    assert torch.count_nonzero(weights(rounded)["5.weight"][gone]) == 0
+
+
+def test_bfloat16_of_a_quantized_model_is_refused(tmp_path: Path) -> None:
+    state = toy_state()
+    state.quantization = Quantization({"5.weight": QuantizedWeight("float16", 16)})
+    with pytest.raises(StudioError, match="choose float32"):
+        fine_tune(SETTINGS.model_copy(update={"precision": "bfloat16"}), state, Watcher(tmp_path))
 
 
 def test_stopping_keeps_the_best_so_far(tmp_path: Path) -> None:
