@@ -5,7 +5,7 @@ paint the window.
 """
 
 import gc
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtGui import QUndoStack
@@ -29,6 +29,7 @@ from studio.controllers.task import TaskController
 from studio.controllers.title import facts, window_title
 from studio.controllers.workspaces import WorkspacesController
 from studio.jobs.background import Background, Ticket
+from studio.jobs.coming import Coming
 from studio.jobs.mailbox import Mailbox
 from studio.main_window import MainWindow
 from studio.problem import Problem
@@ -39,6 +40,7 @@ from studio.views.history_placeholder import HistoryPlaceholder
 from studio.views.palette import CommandPalette
 
 if TYPE_CHECKING:
+    from core.history.columns import RunColumns
     from core.history.store import HistoryStore
     from core.history.writer import HistoryWriter
     from studio.controllers.history import HistoryController
@@ -48,7 +50,10 @@ if TYPE_CHECKING:
     from studio.controllers.recipe import RecipeController
     from studio.controllers.report import ReportController
     from studio.jobs.runner import JobRunner
+    from studio.views.history_page import HistoryPage
     from studio.views.job_strip import JobStrip
+
+GLIMPSE_MS = 200
 
 
 class Assembly(QObject):
@@ -95,6 +100,8 @@ class Assembly(QObject):
         self._job_strip: JobStrip | None = None
         self._commands: RecipeCommands | None = None
         self._layer_table: QWidget | None = None
+        self._history_page: HistoryPage | None = None
+        self._coming: Coming | None = None
         self._waiting_for = {"model", "inspector", "history"}
         # One refresh for any number of changes within one turn of the event loop.
         self._refresh_soon = QTimer(self)
@@ -114,7 +121,7 @@ class Assembly(QObject):
         self._export_page = ExportPage()
         window.set_page("export", self._export_page)
         self.export = ExportController(state, background, settings, self._export_page, window)
-        self._history_placeholder = HistoryPlaceholder()
+        self._history_placeholder = self._make_placeholder()
         window.set_page("history", self._history_placeholder)
         for name, controller in (
             ("model", self.model),
@@ -140,8 +147,10 @@ class Assembly(QObject):
         self.refresh()
         self.model.opened.connect(self._model_there)
         self.state.problem.connect(self._model_there)
-        self.model.open_text(self._path)
-        self._later(self._add_panels)
+        if self._workspace == "history":
+            self._later(self._glimpse_history)
+        else:
+            self._begin_with_model()
 
     def close(self) -> None:
         """Interrupt jobs resumably, write everything down, end every thread."""
@@ -196,10 +205,41 @@ class Assembly(QObject):
         window.welcome.open_torchvision.connect(self.model.open_torchvision)
         window.welcome.open_recent.connect(self.model.open_text)
         window.welcome.prune.connect(self.flow.prune_this_model)
-        self._history_placeholder.notice.retry.connect(self._open_history)
-        self._history_placeholder.other_chosen.connect(self._use_database)
 
     # -- the parts, one after the other ------------------------------------------------------------------------
+
+    def _begin_with_model(self) -> None:
+        self.model.open_text(self._path)
+        self._later(self._add_panels)
+
+    def _glimpse_history(self) -> None:
+        """Show the runs as they were last known, before anything that can open a database is even imported."""
+        self.workspaces.show_workspace("history")
+        where = self._database or self.settings.database
+
+        def work(_: Ticket) -> "RunColumns | None":
+            from core.history.snapshot_file import last_known
+
+            return last_known(where)
+
+        self.background.ask("glimpse", work, self._glimpsed, lambda _: self._begin_with_model())
+        # Meanwhile, what will show them.
+        import studio.controllers.history
+        import studio.views.history_page  # noqa: F401
+
+    def _glimpsed(self, columns: "RunColumns | None") -> None:
+        if columns is not None:
+            self._coming = coming = Coming()
+            self.history = self._make_history(coming)
+            self.history.list.show_last_known(columns)
+            # The runs are painted and can be searched before the next step takes the thread.
+            QTimer.singleShot(GLIMPSE_MS, self, self._open_after_glimpse)
+        else:
+            self._begin_with_model()
+
+    def _open_after_glimpse(self) -> None:
+        self._open_history()
+        self._begin_with_model()
 
     def _add_panels(self) -> None:
         from studio.controllers.layers import LayersController
@@ -233,6 +273,8 @@ class Assembly(QObject):
         self._job_strip = JobStrip()
         self.window.set_dock("jobs", self._job_strip)
         self._job_strip.list.addAction(self.actions["pause"])
+        if self.store is not None:
+            self._join_jobs()
         self.workspaces.arrange_again()
         if self._workspace:
             self.workspaces.show_workspace(self._workspace)
@@ -251,6 +293,8 @@ class Assembly(QObject):
         assert self.recipe is not None
         self.recipe.plan_changed.connect(inspector.set_plan)
         inspector.set_plan(self.recipe.removals)
+        if self.store is not None:
+            self.inspect.comparison.set_store(self.store)
         assert self._commands is not None
         self.inspect.prune_requested.connect(self._commands.prune_below)
         self.inspect.comparing.connect(self.flow.show_layer)
@@ -258,18 +302,30 @@ class Assembly(QObject):
         wall = WallController(self.state, self.layers, inspector.wall, self)
         wall.histogram_requested.connect(self.inspect.show_histogram)
         self._done("inspector")
-        self._later(self._open_history)
+        if self.history is None:
+            self._later(self._open_history)
+        elif self.store is not None:
+            self._load_torch()
         self._later(self.menus.fill)
 
     def _open_history(self) -> None:
-        self._history_placeholder.show_opening()
-        where = self._database or self.settings.database
+        if self.history is None:
+            self._history_placeholder.show_opening()
+        where, coming = self._database or self.settings.database, self._coming
 
         def work(_: Ticket) -> "HistoryStore":
-            # SQLAlchemy comes along here, off the GUI thread.
-            from core.history.store import open_history
+            try:
+                # SQLAlchemy comes along here, off the GUI thread.
+                from core.history.store import open_history
 
-            return open_history(where)
+                store = open_history(where)
+            except Exception as error:
+                if coming is not None:
+                    coming.fail(error)
+                raise
+            if coming is not None:
+                coming.arrive(store)
+            return store
 
         self.background.ask("history", work, self._history_opened, self._history_failed)
 
@@ -278,19 +334,45 @@ class Assembly(QObject):
         self.settings.set(DATABASE, self._database)
         self._open_history()
 
-    def _history_opened(self, store: "HistoryStore") -> None:
-        from core.history.writer import HistoryWriter
+    def _make_history(self, store: Any) -> "HistoryController":
+        """The page and its controller, on a history that is open or still coming."""
         from studio.controllers.history import HistoryController
+        from studio.views.history_page import HistoryPage
+
+        self._history_page = page = HistoryPage()
+        history = HistoryController(self.state, self.background, store, page, self.undo_stack, self)
+        self.window.set_page("history", page)
+        self.actions.join("history", history)
+        self.flow.run_wanted.connect(history.show_run)
+        history.open_model_requested.connect(self.flow.open_result)
+        history.recipe_requested.connect(self.flow.edit_recipe)
+        history.rerun_requested.connect(self.runs.submit)
+        history.run_requested.connect(self.flow.run_or_begin)
+        history.list.loaded.connect(self._history_loaded)
+        history.list.not_loaded.connect(self._history_loaded)
+        return history
+
+    def _history_opened(self, store: "HistoryStore") -> None:
+        self.store = store
+        if self.history is None:
+            self.history = self._make_history(store)
+        self.history.refresh()
+        if self._job_strip is not None:
+            self._join_jobs()
+
+    def _join_jobs(self) -> None:
+        """What runs jobs, once both the history and the strip that shows them are there."""
+        from core.history.writer import HistoryWriter
         from studio.controllers.jobs import JobsController
         from studio.controllers.report import ReportController
         from studio.controllers.run_files import RunFiles
         from studio.jobs.runner import JobRunner
-        from studio.views.history_page import HistoryPage
 
+        store, history, page = self.store, self.history, self._history_page
+        assert store is not None
+        assert history is not None
+        assert page is not None
         assert self._job_strip is not None
-        self.store = store
-        page = HistoryPage()
-        self.history = HistoryController(self.state, self.background, store, page, self.undo_stack, self)
         self.run_files = RunFiles(self.state, self.background, self.settings, store, page)
         self.run_files.imported.connect(self._run_imported)
         self.actions.join("run_files", self.run_files)
@@ -301,36 +383,42 @@ class Assembly(QObject):
         self.jobs.show_run_requested.connect(self.flow.show_run)
         self.jobs.run_started.connect(self._run_started)
         self.jobs.run_ended.connect(self._changed)
-        self.flow.run_wanted.connect(self.history.show_run)
-        self.history.open_model_requested.connect(self.flow.open_result)
-        self.history.recipe_requested.connect(self.flow.edit_recipe)
-        self.history.rerun_requested.connect(self.runs.submit)
-        self.history.resume_requested.connect(self.jobs.resume_run)
-        self.history.run_requested.connect(self.flow.run_or_begin)
-        self.window.set_page("history", page)
+        history.resume_requested.connect(self.jobs.resume_run)
         self.actions.join("jobs", self.jobs)
-        self.actions.join("history", self.history)
         self.report = ReportController(self.state, self.background, self.settings, store, self.window)
         self.actions.join("report", self.report)
         self.palette.set_store(store)
-        assert self.inspect is not None
-        self.inspect.comparison.set_store(store)
-        self.runs.set_jobs(self.jobs, self.history)
-        self.history.refresh()
+        if self.inspect is not None:
+            self.inspect.comparison.set_store(store)
+        self.runs.set_jobs(self.jobs, history)
         self._tell_interrupted()
         self._done("history")
-        self._load_torch()
+
+    def _history_loaded(self, _: object = None) -> None:
+        assert self.history is not None
+        self.history.list.loaded.disconnect(self._history_loaded)
+        self.history.list.not_loaded.disconnect(self._history_loaded)
+        if self.inspect is not None:
+            self._load_torch()
 
     def _run_imported(self, run_id: object) -> None:
         if self.history is not None:
             self.history.runs_written((str(run_id),))
 
     def _history_failed(self, problem: Problem) -> None:
+        if self.history is not None:
+            # What was shown meanwhile is no history that could be used.
+            self.history.list.close()
+            self.history.deleteLater()
+            self.history = self._coming = None
+            self._history_placeholder = self._make_placeholder()
+            self.window.set_page("history", self._history_placeholder)
         self._history_placeholder.show_problem(problem)
         self.runs.set_unavailable(problem)
         self.state.problem.emit(problem)
         self._done("history")
-        self._load_torch()
+        if self.inspect is not None:
+            self._load_torch()
 
     def _load_torch(self) -> None:
         # Last of all: by now everything that needs no torch is usable, and the first job will not wait for it.
@@ -355,6 +443,12 @@ class Assembly(QObject):
             self._waiting_for.discard(part)
             if not self._waiting_for:
                 self.ready.emit()
+
+    def _make_placeholder(self) -> HistoryPlaceholder:
+        placeholder = HistoryPlaceholder()
+        placeholder.notice.retry.connect(self._open_history)
+        placeholder.other_chosen.connect(self._use_database)
+        return placeholder
 
     def _later(self, step: object) -> None:
         # Between two steps the event loop paints and answers.

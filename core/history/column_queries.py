@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,9 @@ from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session
 
 from core.history.columns import FIGURES, TAG_SEPARATOR, TEXTS, Coded, Coder, Figures, RunColumns
+from core.history.field_names import BEFORE, measurement_names
 from core.history.orm import MeasurementRow, Run, RunDocument
 from core.history.records import NO_STEPS
-from core.measurement.records import Accuracy, Latency, Measurement
-from core.registry import STEP_KINDS
 
 _COLUMNS = (
     Run.number,
@@ -59,9 +57,7 @@ _FIGURE_NAMES = (
     "latency",
 )
 _RESULTS = ("sparsity", "packed", "dense", "macs", "latency")
-_PARTS: Mapping[str, type[Any]] = {"accuracy": Accuracy, "latency": Latency}
 PORTION = 2_000
-BEFORE = "before."
 NOTE, RECIPE, RECIPE_SHA256 = "note", "recipe", "recipe_sha256"
 RUN_FIGURES = {"seed": Run.seed, "threads": Run.threads, "active": Run.active_seconds}
 RUN_TEXTS = {
@@ -73,32 +69,6 @@ RUN_TEXTS = {
 }
 FEW = 500
 """Columns of so few runs are read run by run instead of with all others."""
-
-
-def measurement_names() -> dict[str, tuple[str, bool]]:
-    """Figures of a measurement by the names that users write: the column (or key of `extra`), and whether it is text.
-
-    `loss` is the accuracy's loss; figures of the latency begin with `latency_`, those of the accuracy with `accuracy_`.
-    """
-    found: dict[str, tuple[str, bool]] = {"loss": ("accuracy_loss", False)}
-    for entry in fields(Measurement):
-        if entry.name in _PARTS:
-            for part in fields(_PARTS[entry.name]):
-                name = f"{entry.name}_{part.name}"
-                found[name] = (name, _is_text(part.type))
-        elif entry.name != "input_shape":
-            found[entry.name] = (entry.name, _is_text(entry.type))
-    return found
-
-
-def setting_names() -> list[str]:
-    """All settings of all steps: "prune.sparsity"."""
-    return [
-        f"{kind}.{name}"
-        for kind, step in STEP_KINDS.items()
-        for name in step.settings.model_fields
-        if name != "step"
-    ]
 
 
 def read_columns(session: Session, *conditions: ColumnElement[bool]) -> RunColumns:
@@ -321,7 +291,3 @@ def _setting_text(value: Any) -> str:
         case dict():
             return ", ".join(f"{key}: {_setting_text(entry)}" for key, entry in value.items())
     return str(value)
-
-
-def _is_text(annotation: Any) -> bool:
-    return annotation is str or annotation == "str" or "str" in str(annotation).split(" | ")

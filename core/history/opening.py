@@ -10,12 +10,13 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
 from sqlalchemy import Engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from core.errors import StudioError
+from core.history.locations import default_path as default_path
+from core.history.locations import snapshot_of
 from core.history.orm import Base
 from core.history.sessions import (
     BUSY_SECONDS,
@@ -26,7 +27,6 @@ from core.history.sessions import (
     told_in_words,
 )
 
-APPLICATION = "compression-studio"
 MIGRATIONS = Path(__file__).parent / "migrations"
 MAGIC = b"SQLite format 3\x00"
 SUFFIXES_BESIDE = ("-wal", "-shm", "-journal")
@@ -45,11 +45,6 @@ class OpenedDatabase:
     folder: Path
     backup: Path | None = None
     snapshot: Path | None = None
-
-
-def default_path() -> Path:
-    """The history in the user's data folder (which need not exist yet)."""
-    return Path(platformdirs.user_data_dir(APPLICATION, appauthor=False)) / "history.db"
 
 
 def schema_versions() -> list[str]:
@@ -98,9 +93,7 @@ def _open_file(path: Path) -> OpenedDatabase:
         if found is None:
             _remove_if_empty(path)
         raise
-    return OpenedDatabase(
-        engine, place, path.parent, backup, snapshot=path.with_name(f".{path.name}.columns")
-    )
+    return OpenedDatabase(engine, place, path.parent, backup, snapshot=snapshot_of(path))
 
 
 def _inspect_file(path: Path) -> str | None:

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Literal
 
 from core.errors import StudioError
-from core.history.column_queries import BEFORE, measurement_names, setting_names
+from core.history.field_names import BEFORE, measurement_names, setting_names
 
 Kind = Literal["fraction", "bytes", "ms", "seconds", "count", "number", "text", "tags", "date", "setting"]
 

@@ -87,6 +87,7 @@ class HistoryController(QObject):
         self.compare.run_opened.connect(self.show_run)
         self.compare.runs_wanted.connect(page.show_runs)
         self.list = RunList(background, store, page, self)
+        self.list.glimpsed.connect(self._show_state)
         self.list.loaded.connect(self._show_all)
         self.list.not_loaded.connect(self._not_loaded)
         self.list.merged.connect(self._merged)
@@ -124,7 +125,8 @@ class HistoryController(QObject):
     @Slot()
     def refresh(self) -> None:
         """Read all runs again."""
-        self._page.notice.show_busy()
+        if len(self._page.table.columns) == 0:
+            self._page.notice.show_busy()
         self.list.load()
 
     @Slot()

@@ -38,6 +38,7 @@ class ColumnStore(Protocol):
 class RunList(QObject):
     """Between the store and the table of the page."""
 
+    glimpsed = Signal()
     loaded = Signal()
     not_loaded = Signal(object)  # Problem
     merged = Signal(object)  # RunColumns: what changed
@@ -75,6 +76,12 @@ class RunList(QObject):
 
     # -- loading -----------------------------------------------------------------------------------------------
 
+    def show_last_known(self, columns: RunColumns) -> None:
+        """Show runs until the history itself has been read; nothing else happens yet."""
+        if not self.is_loaded:
+            self._table.set_columns(columns)
+            self.glimpsed.emit()
+
     def load(self) -> None:
         """Read all runs (again)."""
         store = self._store
@@ -89,7 +96,8 @@ class RunList(QObject):
 
     def _take_all(self, found: tuple[RunColumns, int]) -> None:
         columns, self._count = found
-        self._table.set_columns(columns)
+        if not _same_runs(self._table.columns, columns):
+            self._table.set_columns(columns)
         self._poll.start()
         self.loaded.emit()
         self._want(DETAILS)
@@ -217,6 +225,15 @@ class RunList(QObject):
     def _further(self) -> list[str]:
         columns = self._table.columns
         return [name for name in self._wanted if columns.holds(name)]
+
+
+def _same_runs(shown: RunColumns, read: RunColumns) -> bool:
+    """Whether the table, which may hold further fields, shows these runs as they are now."""
+    return (
+        len(shown) == len(read) > 0
+        and shown.run_ids == read.run_ids
+        and np.array_equal(shown.figures["updated"], read.figures["updated"])
+    )
 
 
 def _really_changed(known: RunColumns, changes: RunColumns) -> np.ndarray:

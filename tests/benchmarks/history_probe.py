@@ -28,7 +28,7 @@ SCROLLS = 400
 
 
 def main() -> None:
-    from PySide6.QtCore import Qt, QTimer
+    from PySide6.QtCore import QEvent, QObject, Qt, QTimer
     from PySide6.QtWidgets import QApplication
 
     from studio.app import StartOptions, build
@@ -41,10 +41,28 @@ def main() -> None:
     page: Any = None
     began = [time.perf_counter()]
 
+    class Watcher(QObject):
+        """Notes when the table has painted runs for the first time."""
+
+        def eventFilter(self, watched: Any, event: QEvent) -> bool:
+            if event.type() == QEvent.Type.Paint and studio.parts.history._page.table.rowCount():
+                watched.removeEventFilter(self)
+                QTimer.singleShot(0, lambda: found.setdefault("table_s", time.time() - since))
+            return False
+
+    watcher = Watcher()
+
+    def look_for_the_page() -> None:
+        history = studio.parts.history
+        if history is None:
+            QTimer.singleShot(1, look_for_the_page)
+        else:
+            history._page.runs.viewport().installEventFilter(watcher)
+
     def loaded() -> None:
         app.processEvents()
         found["loading_s"] = time.perf_counter() - began[0]
-        found["table_s"] = time.time() - since
+        found.setdefault("table_s", time.time() - since)
         found["runs"] = len(studio.parts.history.list._table.columns)
         QTimer.singleShot(4_000, measure)
 
@@ -101,6 +119,7 @@ def main() -> None:
             loaded()
 
     studio.ready.connect(ready)
+    studio.assembled.connect(look_for_the_page)
     studio.start()
     app.exec()
     studio.close()

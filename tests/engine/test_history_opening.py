@@ -43,7 +43,7 @@ def test_the_users_own_history_is_made_when_it_is_first_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "core.history.opening.platformdirs.user_data_dir", lambda name, appauthor: str(tmp_path / name)
+        "core.history.locations.platformdirs.user_data_dir", lambda name, appauthor: str(tmp_path / name)
     )
     assert opening.default_path() == tmp_path / "compression-studio" / "history.db"
     assert not opening.default_path().parent.exists()

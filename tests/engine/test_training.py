@@ -161,7 +161,8 @@ def test_bfloat16_moves_float32_weights_and_changes_little(tmp_path: Path) -> No
         fine_tune(short.model_copy(update={"precision": precision}), state, Watcher(tmp_path))
     for name, tensor in weights(rounded).items():
         same = weights(exact)[name]
-        assert tensor.dtype == same.dtype and tensor.is_contiguous()
+        assert tensor.dtype == same.dtype
+        assert tensor.is_contiguous()
         if tensor.is_floating_point() and name.endswith("weight"):
             moved = (same - start[name]).abs().max()
             assert 0 < (tensor - same).abs().max() < 0.1 * moved, name
