@@ -102,6 +102,7 @@ class Assembly(QObject):
         self._layer_table: QWidget | None = None
         self._history_page: HistoryPage | None = None
         self._coming: Coming | None = None
+        self._history_asked = False
         self._waiting_for = {"model", "inspector", "history"}
         # One refresh for any number of changes within one turn of the event loop.
         self._refresh_soon = QTimer(self)
@@ -302,13 +303,14 @@ class Assembly(QObject):
         wall = WallController(self.state, self.layers, inspector.wall, self)
         wall.histogram_requested.connect(self.inspect.show_histogram)
         self._done("inspector")
-        if self.history is None:
+        if not self._history_asked:
             self._later(self._open_history)
-        elif self.store is not None:
+        elif "history" not in self._waiting_for:
             self._load_torch()
         self._later(self.menus.fill)
 
     def _open_history(self) -> None:
+        self._history_asked = True
         if self.history is None:
             self._history_placeholder.show_opening()
         where, coming = self._database or self.settings.database, self._coming
