@@ -1,5 +1,6 @@
 """The quantities that charts set runs against each other by: where each is found, its unit, and which way is better."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -50,8 +51,21 @@ def _percent_tick(value: float) -> str:
     return f"{100 * value:.6g}".replace("-", "−")
 
 
+def _trimmed(text: str) -> str:
+    """Without zeros at the end of decimals, which axes need not repeat: "10.0 MB" becomes "10 MB"."""
+    return re.sub(r"(\.\d*?)0+(?=\D|$)", r"\1", text).replace(". ", " ").removesuffix(".")
+
+
 def _bytes(value: float) -> str:
     return formatting.data_size(round(value))
+
+
+def _tick(value: float) -> str:
+    return f"{value:.4g}"
+
+
+def _short(value: float) -> str:
+    return _trimmed(formatting.short_count(value))
 
 
 def _macs(value: float) -> str:
@@ -90,27 +104,27 @@ QUANTITIES: tuple[Quantity, ...] = (
     ),
     Quantity(
         "packed", "packed size", "Bytes of the result in a sparse encoding.",
-        "packed", "size", -1, _bytes, _bytes, "", lambda _run, m: m.packed_bytes,
+        "packed", "size", -1, _bytes, lambda v: _trimmed(_bytes(v)), "", lambda _run, m: m.packed_bytes,
     ),
     Quantity(
         "dense", "dense size", "Bytes of the result as an ordinary file, where zeros take room as well.",
-        "dense", "dense", -1, _bytes, _bytes, "", lambda _run, m: m.dense_bytes,
+        "dense", "dense", -1, _bytes, lambda v: _trimmed(_bytes(v)), "", lambda _run, m: m.dense_bytes,
     ),
     Quantity(
         "macs", "multiply-accumulates", "Multiply-accumulates (MACs) of one forward pass of one example.",
-        "macs", "macs", -1, _macs, _macs, "", lambda _run, m: m.macs,
+        "macs", "macs", -1, _macs, lambda v: _trimmed(_macs(v)), "", lambda _run, m: m.macs,
     ),
     Quantity(
         "latency", "latency", "Median time of one forward pass on the machine that ran it.",
-        "latency", "latency", -1, formatting.milliseconds, formatting.significant, "ms", _latency,
+        "latency", "latency", -1, formatting.milliseconds, _tick, "ms", _latency,
     ),
     Quantity(
         "nonzero", "non-zero weights", "Weights of prunable layers that are not exactly zero.",
-        "nonzero_weights", "nonzero_weights", -1, _count, formatting.short_count, "", lambda _run, m: m.nonzero_weights,
+        "nonzero_weights", "nonzero_weights", -1, _count, _short, "", lambda _run, m: m.nonzero_weights,
     ),
     Quantity(
         "parameters", "parameters", "All trainable parameters, biases and normalisation included.",
-        "parameters", "parameters", -1, _count, formatting.short_count, "", lambda _run, m: m.parameters,
+        "parameters", "parameters", -1, _count, _short, "", lambda _run, m: m.parameters,
     ),
     Quantity(
         "sparsity", "sparsity", "Share of prunable weights that are exactly zero.",
@@ -118,7 +132,7 @@ QUANTITIES: tuple[Quantity, ...] = (
     ),
     Quantity(
         "loss", "loss", "Mean cross-entropy on the held-out examples.",
-        "loss", "loss", -1, formatting.significant, formatting.significant, "", _loss,
+        "loss", "loss", -1, formatting.significant, _tick, "", _loss,
     ),
     Quantity(
         "change", "change of accuracy", "Accuracy after minus before.",

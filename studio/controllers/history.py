@@ -20,6 +20,7 @@ from core.models.source import ModelSource, source_from_json
 from core.recipe import recipe_from_data
 from core.request import RunRequest
 from studio.controllers.compare import CompareController
+from studio.controllers.explore import ExploreController
 from studio.controllers.run_edits import RunEdits
 from studio.controllers.run_list import ColumnStore, RunList
 from studio.jobs.background import Background, Ticket
@@ -92,6 +93,14 @@ class HistoryController(QObject):
         self.list.not_loaded.connect(self._not_loaded)
         self.list.merged.connect(self._merged)
         self.list.problem.connect(state.problem)
+        self.explore = ExploreController(background, page.table, page.explore, self)
+        self.explore.fields_wanted.connect(self.list.want)
+        page.explore.run_opened.connect(self.show_run)
+        page.explore.compare_wanted.connect(self.compare_these)
+        page.explore.list_wanted.connect(page.narrow_search)
+        page.explore.search_wanted.connect(page.focus_filter)
+        page.explore.problem.connect(state.problem)
+        state.run_selection_changed.connect(self.explore.emphasise)
         self.edits = RunEdits(background, store, undo_stack, self)
         self.edits.written.connect(self.runs_written)
         self.edits.failed.connect(state.problem)
@@ -135,6 +144,12 @@ class HistoryController(QObject):
         if len(self._state.runs) >= 2:
             self.compare.compare(self._state.runs)
             self._page.show_compare()
+
+    @Slot(object)
+    def compare_these(self, run_ids: tuple[str, ...]) -> None:
+        """Lay these runs side by side."""
+        self.compare.compare(run_ids)
+        self._page.show_compare()
 
     @Slot()
     def delete_selected(self) -> None:
@@ -236,6 +251,7 @@ class HistoryController(QObject):
     def close(self) -> None:
         """Save what was typed and finish what is being written. Before the background threads and the store close."""
         self.list.close()
+        self.explore.close()
         self.save_edits()
         self.edits.close()
 

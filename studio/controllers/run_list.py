@@ -100,11 +100,12 @@ class RunList(QObject):
             self._table.set_columns(columns)
         self._poll.start()
         self.loaded.emit()
-        self._want(DETAILS)
+        self.want(DETAILS)
         if self._changed:
             self.reload(())
 
-    def _want(self, names: Iterable[str]) -> None:
+    @Slot(object)
+    def want(self, names: Iterable[str]) -> None:
         """Have further columns loaded, and the search and the groups that waited for them carried out."""
         self._wanted.update(names)
         columns, store = self._table.columns, self._store
@@ -129,7 +130,7 @@ class RunList(QObject):
         self._table.add_fields(columns)
         if any(not self._table.columns.holds(name) and columns.holds(name) for name in self._wanted):
             # The list changed while they were read: read them again, for the runs that there are now.
-            self._want(())
+            self.want(())
         else:
             self._page.show_searching(False)
 
@@ -152,21 +153,21 @@ class RunList(QObject):
         self._page.show_searching(waits)
         self._table.set_query(query)
         if waits:
-            self._want(query.fields)
+            self.want(query.fields)
 
     @Slot(object)
     def group(self, column: str) -> None:
         """Group the runs by a column; "" for not at all."""
         self._table.set_grouping(column)
         if column:
-            self._want([column])
+            self.want([column])
 
     @Slot(object)
     def show_columns(self, names: list[str]) -> None:
         """Show these fields as further columns."""
         fields = [all_fields()[name] for name in names]
         self._table.show_columns([further_column(field) for field in fields])
-        self._want(field.column for field in fields)
+        self.want(field.column for field in fields)
 
     # -- following ---------------------------------------------------------------------------------------------
 

@@ -130,8 +130,14 @@ class RunTable(QAbstractTableModel):
 
     def run_ids(self) -> list[str]:
         """The runs that meet the search, in the order of the table."""
-        rows = np.concatenate([*self._groups, np.empty(0, np.intp)]) if self._grouping else self._rows
-        return [self._columns.run_ids[row] for row in rows.tolist()]
+        return [self._columns.run_ids[row] for row in self._found().tolist()]
+
+    def found_rows(self) -> Rows:
+        """The rows of `columns` that meet the search, in folded groups or not, ascending."""
+        return np.sort(self._found())
+
+    def _found(self) -> Rows:
+        return np.concatenate([*self._groups, np.empty(0, np.intp)]) if self._grouping else self._rows
 
     def record(self, run_id: str) -> RunRow | None:
         """The run of that id."""

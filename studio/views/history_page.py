@@ -1,4 +1,4 @@
-"""The history: a table of runs with a filter, the details of the selected one, and the comparison as second tab."""
+"""The history: a table of runs with a filter, the details of the selected one, charts of all, and the comparison."""
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QAction, QIcon
@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 from studio import icons, theme
 from studio.tables.runs import GROUPINGS, RunTable
 from studio.views.compare_page import ComparePage
+from studio.views.explore_page import ExplorePage
 from studio.views.notice import PanelNotice
 from studio.views.run_details import RunDetails
 from studio.views.run_search import HELP, RunSearch, SearchProblem
@@ -44,6 +45,7 @@ class HistoryPage(QWidget):
         self.table = RunTable()
         self.runs = RunTableView(self.table)
         self.details = RunDetails()
+        self.explore = ExplorePage()
         self.compare = ComparePage()
         self.filter = RunSearch(self.table)
         self.filter.textChanged.connect(self._filter_typed)
@@ -95,9 +97,16 @@ class HistoryPage(QWidget):
         self.tabs.setObjectName("historyTabs")
         self.tabs.setDocumentMode(True)
         self.tabs.addTab(runs_page, "Runs")
+        self.tabs.addTab(self.explore, "Explore")
         self.tabs.addTab(self.compare, "Compare")
-        self.tabs.setTabToolTip(0, "All runs, and the details of the selected one")
-        self.tabs.setTabToolTip(1, "Two or more runs side by side")
+        for tab, tip in enumerate(
+            (
+                "All runs, and the details of the selected one",
+                "All runs that the search finds, as charts",
+                "Two or more runs side by side",
+            )
+        ):
+            self.tabs.setTabToolTip(tab, tip)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.tabs)
@@ -209,6 +218,12 @@ class HistoryPage(QWidget):
         self.tabs.setCurrentWidget(self.compare)
         # The list that had the keyboard is hidden now; Qt would hand it to whatever comes next, a job's button.
         self.compare.baseline.setFocus()
+
+    def narrow_search(self, text: str) -> None:
+        """Search for `text` on top of what is searched for, and show the list."""
+        typed = self.filter.text().strip()
+        self.filter.setText(f"({typed}) and {text}" if typed else text)
+        self.show_runs()
 
     def show_query_problem(self, text: str, start: int = 0, end: int = 0) -> None:
         """Say what is wrong with the search, pointing at the word from `start` to `end`; "" for nothing."""

@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
 
 from core.history.quantities import BY_NAME, QUANTITIES, Quantity
 from studio import icons, theme
-from studio.views.pareto_points import BEFORE, Mask, ParetoPoints, box_search
+from studio.views.pareto_points import BEFORE, Mask, ParetoPoints, search_for
 
 if TYPE_CHECKING:
     from studio.views.pareto_plot import ParetoPlot
@@ -42,6 +42,7 @@ class ParetoPanel(QWidget):
         self._plot: ParetoPlot | None = None
         self._points: ParetoPoints | None = None
         self._boxed: Mask | None = None
+        self._search: str | None = None
         self.y_axis = _quantities(
             f"{name}Y", "Vertical axis", "What stands on the vertical axis.", "accuracy"
         )
@@ -235,6 +236,14 @@ class ParetoPanel(QWidget):
             if self.compare.isEnabled()
             else f"Choose 2 to {MOST_COMPARED} runs to lay them side by side."
         )
+        if self.show_list.isVisibleTo(self.box_row):
+            self._search = search_for(points, chosen)
+            self.show_list.setEnabled(self._search is not None)
+            self.show_list.setToolTip(
+                "Search the history for these runs, on top of the present search."
+                if self._search is not None
+                else "Too many runs for one search: choose them with a box, or fewer."
+            )
         self.box_row.show()
 
     def _chosen(self) -> tuple[str, ...]:
@@ -247,15 +256,17 @@ class ParetoPanel(QWidget):
         self.compare_wanted.emit(self._chosen())
 
     def _list(self) -> None:
-        if self._points is not None and self._boxed is not None:
-            self.list_wanted.emit(box_search(self._points, self._boxed))
+        if self._search is not None:
+            self.list_wanted.emit(self._search)
 
 
 def _note(points: ParetoPoints, left_out: int) -> str:
-    runs = len(set(points.run_ids)) if points.colors is not None else len(points)
     front = int(points.front.sum())
-    parts = [f"{runs:,} {'run' if runs == 1 else 'runs'}, {front:,} {'point' if points.colors is not None else 'run'}"
-             f"{'' if front == 1 else 's'} on the front"]  # fmt: skip
+    if points.colors is None:
+        parts = [f"{len(points):,} {'run' if len(points) == 1 else 'runs'}, {front:,} of them on the front"]
+    else:
+        models = "1 model" if len(points) == 1 else f"{len(points):,} models"
+        parts = [f"{models}, {front:,} of them on the front"]
     if points.missing:
         parts.append(f"{points.missing:,} without both figures")
     if left_out:

@@ -201,7 +201,7 @@ class ParetoPlot(PlotFrame):
         spots.setZValue(3)
         self._add(spots)
         if self._emphasised is not None:
-            row = next((n for n, run_id in enumerate(points.run_ids) if run_id == self._emphasised), None)
+            row = points.find(self._emphasised)
             if row is not None and self._placed[row]:
                 pen = pg.mkPen(tokens.text, width=2)
                 one = pg.ScatterPlotItem(
@@ -272,7 +272,7 @@ class ParetoPlot(PlotFrame):
             item = pg.ScatterPlotItem(
                 self._x[chosen],
                 self._y[chosen],
-                size=14 if self._points is not None and len(self._points) <= _SINGLE else 7,
+                size=18 if self._points is not None and len(self._points) <= _SINGLE else 11,
                 brush=None,
                 pen=pg.mkPen(tokens.warning, width=1.5),
             )

@@ -9,11 +9,14 @@ from numpy.typing import NDArray
 from core.history.columns import RunColumns
 from core.history.pareto import on_front
 from core.history.quantities import Quantity
+from core.history.query import LONGEST
 from core.measurement.records import Measurement
 from studio.views.compare_rows import Comparison, short_name
 
 Figures = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+_LONGEST = LONGEST // 2
+"""Of a search that is added to what was typed."""
 BEFORE = -1
 """The colour of a model as it was before a run."""
 
@@ -39,6 +42,7 @@ class ParetoPoints:
     high: Figures
     front: Mask
     run_ids: Sequence[str]
+    numbers: NDArray[np.int64]
     labels: Sequence[str]
     colors: NDArray[np.intp] | None = None
     marks: Sequence[str] = ()
@@ -47,9 +51,12 @@ class ParetoPoints:
     def __len__(self) -> int:
         return len(self.xs)
 
-    def within(self, x: tuple[float, float], y: tuple[float, float]) -> Mask:
-        """The points in a box, its edges included."""
-        return (self.xs >= x[0]) & (self.xs <= x[1]) & (self.ys >= y[0]) & (self.ys <= y[1])
+    def find(self, run_id: str) -> int | None:
+        """The point of a run's result, or None."""
+        try:
+            return self.run_ids.index(run_id)
+        except ValueError:
+            return None
 
     def told(self, point: int) -> str:
         """A point in a line: `#2 prune 90 %: accuracy 92.89 % (90.1 – 94.9 %), packed size 12.3 kB`."""
@@ -100,6 +107,7 @@ def compared_points(comparison: Comparison, x: Quantity, y: Quantity) -> ParetoP
         *(np.ascontiguousarray(column) for column in table.T),
         on_front(table[:, 0], table[:, 1], smaller_is_better=(x.smaller_is_better, y.smaller_is_better)),
         [each[0] for each in known],
+        np.array([runs[each[0]].number for each in known], dtype=np.int64),
         [each[1] for each in known],
         np.array([each[4] for each in known], dtype=np.intp),
         [each[2] for each in known],
@@ -126,9 +134,17 @@ class _RunIds(_Labels):
     def __getitem__(self, index: int) -> str:  # type: ignore[override]
         return self._columns.run_ids[int(self._rows[index])]
 
+    def index(self, value: str, start: int = 0, stop: int | None = None) -> int:
+        # The rows ascend; looking through 100,000 names would take longer than drawing them.
+        row = self._columns.position.get(value, -1)
+        at = int(np.searchsorted(self._rows, row))
+        if at >= len(self._rows) or self._rows[at] != row:
+            raise ValueError(value)
+        return at
+
 
 def column_points(columns: RunColumns, rows: NDArray[np.intp], x: Quantity, y: Quantity) -> ParetoPoints:
-    """The runs in `rows` as points; those without both figures are left out.
+    """The runs in `rows` (ascending) as points; those without both figures are left out.
 
     Raises:
         KeyError: if a quantity's column is not loaded.
@@ -150,20 +166,28 @@ def column_points(columns: RunColumns, rows: NDArray[np.intp], x: Quantity, y: Q
         high,
         on_front(xs, ys, smaller_is_better=(x.smaller_is_better, y.smaller_is_better)),
         _RunIds(columns, rows),
+        columns.numbers[rows],
         _Labels(columns, rows),
         missing=int((~known).sum()),
     )
 
 
-def box_search(points: ParetoPoints, chosen: Mask) -> str:
-    """The search of the history that finds exactly the chosen points of a box among the points."""
+def search_for(points: ParetoPoints, chosen: Mask) -> str | None:
+    """The search of the history that finds exactly the chosen points among the points; None where it is too long.
+
+    Where the points are all that lie in a box it names the box, else the runs by number.
+    """
     parts = []
+    inside = np.ones(len(points), dtype=np.bool_)
     for quantity, values in ((points.x, points.xs), (points.y, points.ys)):
-        inside = values[chosen]
-        low, high = float(inside.min()), float(inside.max())
+        low, high = float(values[chosen].min()), float(values[chosen].max())
         parts.append(f"{quantity.search} >= {_shortest(values, low, lower=True)}")
         parts.append(f"{quantity.search} <= {_shortest(values, high, lower=False)}")
-    return " and ".join(parts)
+        inside &= (values >= low) & (values <= high)
+    if np.array_equal(inside, chosen):
+        return " and ".join(parts)
+    text = " or ".join(f"number={number}" for number in points.numbers[chosen].tolist())
+    return f"({text})" if len(text) <= _LONGEST else None
 
 
 def _shortest(values: Figures, bound: float, *, lower: bool) -> str:

@@ -14,8 +14,8 @@ from PySide6.QtWidgets import QWidget
 
 Figures = NDArray[np.float64]
 
-_ALONE = 0.5
-"""How opaque the dot of a single point is; further ones on the same pixels add to it."""
+_ALONE, _CROWDED = 0.35, 0.85
+"""How opaque the dot of a single point is, and where 255 and more lie; between them by the logarithm of their count."""
 _MOST_PIXELS = 2_000_000
 """On larger screens the picture is made coarser and enlarged."""
 
@@ -92,7 +92,7 @@ class PointCloud(pg.GraphicsObject):
             radius,
         )
         # The image only points to the pixels.
-        self._pixels = _premultiplied(self._color, self._alone)[counts]
+        self._pixels = np.take(_premultiplied(self._color, self._alone), counts)
         self._image = QImage(
             self._pixels.data, width, height, 4 * width, QImage.Format.Format_ARGB32_Premultiplied
         )
@@ -109,25 +109,31 @@ def counted(x: Figures, y: Figures, width: int, height: int, radius: int) -> NDA
         Of shape (height, width); row 0 holds the smallest y.
     """
     wide, high = width + 2 * radius, height + 2 * radius
-    inside = (x >= -radius) & (x < width + radius) & (y >= -radius) & (y < height + radius)
-    columns = np.floor(x[inside] + radius).astype(np.intp)
-    rows = np.floor(y[inside] + radius).astype(np.intp)
-    centres = np.bincount(rows * wide + columns, minlength=wide * high)
-    centres = np.minimum(centres, 255).astype(np.uint16).reshape(high, wide)
+    # What lies outside is counted in a border of one pixel that is then cut off: cheaper than leaving it out.
+    columns = np.clip(x + (radius + 1), 0, wide + 1).astype(np.intp)
+    rows = np.clip(y + (radius + 1), 0, high + 1).astype(np.intp)
+    rows *= wide + 2
+    rows += columns
+    found = np.bincount(rows, minlength=(wide + 2) * (high + 2)).reshape(high + 2, wide + 2)
+    centres = np.minimum(found[1:-1, 1:-1], 255).astype(np.uint16)
+    # A disc is a pile of rows, each a sum over so many neighbours; half a pixel more than the radius makes it round.
+    reaches = [min(radius, math.isqrt(radius * radius + radius - n * n)) for n in range(radius + 1)]
     total = np.zeros((height, width), dtype=np.uint16)
-    for down in range(-radius, radius + 1):
-        # A disc row by row; half a pixel more than the radius makes small ones round.
-        reach = math.isqrt(max(0, radius * radius + radius - down * down))
-        reach = min(radius, reach)
-        strip = centres[radius + down : radius + down + height]
-        for across in range(-reach, reach + 1):
-            total += strip[:, radius + across : radius + across + width]
+    strip = np.zeros((high, width), dtype=np.uint16)
+    strip += centres[:, radius : radius + width]
+    for reach in range(max(reaches) + 1):
+        if reach:
+            strip += centres[:, radius - reach : radius - reach + width]
+            strip += centres[:, radius + reach : radius + reach + width]
+        for down in (n for n in range(-radius, radius + 1) if reaches[abs(n)] == reach):
+            total += strip[radius + down : radius + down + height]
     return np.minimum(total, 255).astype(np.uint8)
 
 
 def _premultiplied(color: QColor, alone: float) -> NDArray[np.uint32]:
     """The 0xAARRGGBB pixel for each count from 0 to 255."""
-    alpha = 1 - (1 - alone) ** np.arange(256)
+    alpha = np.zeros(256)
+    alpha[1:] = alone + (max(alone, _CROWDED) - alone) * np.log2(np.arange(1, 256)) / np.log2(255)
     parts = [np.round(255 * alpha), *(np.round(alpha * part) for part in color.getRgb()[:3])]
     red_to_alpha = [part.astype(np.uint32) for part in parts]
     return (red_to_alpha[0] << 24) | (red_to_alpha[1] << 16) | (red_to_alpha[2] << 8) | red_to_alpha[3]

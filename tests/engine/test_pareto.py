@@ -63,7 +63,9 @@ def test_quantities_are_read_from_measurements_and_found_by_the_search() -> None
 def test_values_and_ticks_have_their_units() -> None:
     shown = {quantity.name: (quantity.show(0.5), quantity.tick(0.5)) for quantity in QUANTITIES}
     assert shown["accuracy"] == ("50.00 %", "50")
-    assert shown["latency"] == ("0.500 ms", "0.500")
-    assert BY_NAME["packed"].tick(1_500_000) == "1.50 MB"
+    assert shown["latency"] == ("0.500 ms", "0.5")
+    ticks = [BY_NAME["packed"].tick(value) for value in (0, 100, 1_500_000, 10_000_000, 100_000)]
+    assert ticks == ["0 B", "100 B", "1.5 MB", "10 MB", "100 kB"]
+    assert BY_NAME["nonzero"].tick(20_000) == "20 k"
     assert BY_NAME["accuracy"].axis_title == "accuracy, % (more is better)"
     assert BY_NAME["packed"].axis_title == "packed size (less is better)"

@@ -158,7 +158,7 @@ def test_the_front_and_the_models_before(bench: Bench) -> None:
     bench.start(FIRST.run_id, SECOND.run_id, THIRD.run_id)
     on_front = dict(zip(bench.points.marks, bench.points.front.tolist(), strict=True))
     assert on_front == {"before": True, "#1": True, "#2": True, "#3": False}
-    assert bench.compare.pareto.note.text() == "3 runs, 3 points on the front."
+    assert bench.compare.pareto.note.text() == "4 models, 3 of them on the front."
 
 
 def test_any_two_quantities_can_be_axes(bench: Bench) -> None:
