@@ -83,7 +83,8 @@ class LayersMeasured:
 
 @dataclass(frozen=True)
 class ArtifactWritten:
-    """A file of the run is complete on disk. `kind` is "model", "packed" (that model without its zeros) or "recipe"."""
+    """A file of the run is complete on disk. `kind` is "model", "packed" (that model without its zeros), "recipe" or
+    "predictions" (what the model answered to each test example, before and after)."""
 
     run_id: str
     kind: str

@@ -31,8 +31,12 @@ from core.export.safetensors_file import metadata_of, save_tensors
 from core.files import sha256_of
 from core.formatting import data_size, significant
 from core.job import JobCancelled, JobContext, JobInterrupted
+from core.measurement.keeping import keep_answers
 from core.measurement.latency import measure_latency
 from core.measurement.measure import measure_model
+from core.measurement.predictions import FILE_NAME as PREDICTIONS
+from core.measurement.predictions import KIND as PREDICTIONS_KIND
+from core.measurement.predictions import Answers
 from core.measurement.records import LayerStatistics, Measurement
 from core.models.description import ModelDescription
 from core.models.layers import weight_positions
@@ -120,6 +124,8 @@ class _Run:
         if request.recipe.steps:
             self._steps(state)
             self._finish(state)
+        elif (context.folder / PREDICTIONS).exists():
+            self._artifact(PREDICTIONS_KIND, context.folder / PREDICTIONS)
         return context.stop_requested
 
     def _prepare(self, loaded: LoadedModel, device: torch.device) -> RunState:
@@ -179,6 +185,8 @@ class _Run:
             metadata = self._metadata(state)
             save_packed(tensors, folder / PACKED, metadata, self.context.checkpoint, state.quantization)
             self._artifact("packed", folder / PACKED)
+        if (folder / PREDICTIONS).exists():
+            self._artifact(PREDICTIONS_KIND, folder / PREDICTIONS)
         if smaller and measurement.sparsity >= LEAST_ZEROS:
             self.context.emit(Notice(self.context.run_id, _what_zeros_do(measurement, state)))
         with suppress(OSError):
@@ -223,6 +231,11 @@ class _Run:
                 examples, f"Measuring accuracy {stage}" if self.request.recipe.steps else "Measuring"
             )
 
+        def answered(answers: Answers) -> None:
+            split = self._judged(state)
+            if state.task is not None and split is not None:
+                keep_answers(context.folder, state.task, split, stage, answers, context.checkpoint)
+
         return measure_model(
             state.module,
             state.description,
@@ -233,6 +246,7 @@ class _Run:
             on_batch=judged,
             check=context.checkpoint,
             quantization=state.quantization,
+            on_answers=answered,
         )
 
     def _metadata(self, state: RunState) -> dict[str, str]:
@@ -297,6 +311,6 @@ def _accepts(module: nn.Module, shape: tuple[int, ...]) -> bool:
 
 def _discard(folder: Path) -> None:
     """Remove what a cancelled run has written."""
-    for name in (CHECKPOINT, RESULT, PACKED, "recipe.json"):
+    for name in (CHECKPOINT, RESULT, PACKED, PREDICTIONS, "recipe.json"):
         with suppress(OSError):
             (folder / name).unlink(missing_ok=True)

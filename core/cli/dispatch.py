@@ -90,6 +90,10 @@ def _command(options: argparse.Namespace, arguments: Sequence[str], open_window:
             from core.cli.past import compare
 
             return compare(options)
+        case "flips":
+            from core.cli.flips import tell_flips
+
+            return tell_flips(options)
         case "report":
             from core.cli.reports import write_report
 

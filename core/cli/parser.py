@@ -78,6 +78,7 @@ def make_parser() -> argparse.ArgumentParser:
         _add_pack,
         _add_unpack,
         _add_compare,
+        _add_flips,
         _add_trials,
         _add_report,
         _add_script,
@@ -301,6 +302,22 @@ def _add_compare(commands: Any) -> None:
     command.add_argument("--differences", action="store_true", help="show only what differs")
     _add_db(command)
     _add_json(command, "print one JSON object")
+
+
+def _add_flips(commands: Any) -> None:
+    command = _command(
+        commands,
+        "flips",
+        "tell which test examples changed their prediction, and whether that is more than noise",
+        "Set the predictions of two runs against each other, or those before and after one run: how many test\n"
+        "examples became wrong and right, McNemar's exact test, and the 95 % interval of the difference.\n"
+        "RUN is a number from the history, or the beginning of a run's id.",
+        ["flips 3", "flips 1 2 --csv flipped.csv"],
+    )
+    command.add_argument("runs", metavar="RUN", nargs="+", help="one run, or the baseline and another run")
+    command.add_argument("--csv", metavar="FILE", help="also write every example that changed to FILE")
+    _add_db(command)
+    _add_json(command, "print one JSON array")
 
 
 def _add_trials(commands: Any) -> None:

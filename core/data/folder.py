@@ -56,7 +56,7 @@ def read_folder(
     """
     assert spec.folder is not None
     root = Path(spec.folder)
-    channels = 1 if spec.mean is not None and len(spec.mean) == 1 else 3
+    channels = _channels(spec)
     class_names, listings = list_folder(root, check)
     notes: list[str] = []
     arranged, names = _arrange(listings, spec, notes)
@@ -64,6 +64,22 @@ def read_folder(
     examples = _decode(wanted, spec.image_size, channels, check, progress)
     mean, std = (IMAGENET_MEAN, IMAGENET_STD) if channels == 3 else ((0.5,), (0.5,))
     return RawData(class_names, examples, mean, std, part_names=names, notes=tuple(notes))
+
+
+def arranged_folder(
+    spec: TaskSpec, part: str, check: Callable[[], None]
+) -> tuple[tuple[str, ...], Listing, int]:
+    """Class names, the files of one part in the order of its split, and how many channels they are read with.
+
+    Raises:
+        StudioError: as `read_folder`, or if the folder lacks the part.
+    """
+    assert spec.folder is not None
+    class_names, listings = list_folder(Path(spec.folder), check)
+    arranged, _ = _arrange(listings, spec, [])
+    if part not in arranged:
+        raise StudioError(f"{spec.folder} has no {part} part.")
+    return class_names, arranged[part], _channels(spec)
 
 
 def list_folder(
@@ -125,6 +141,10 @@ def list_folder(
         for part, classes in files.items()
     }
     return class_names, listings
+
+
+def _channels(spec: TaskSpec) -> int:
+    return 1 if spec.mean is not None and len(spec.mean) == 1 else 3
 
 
 def _arrange(

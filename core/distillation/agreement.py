@@ -9,6 +9,8 @@ from core.distillation.teachers import Teacher, outputs_on
 from core.events import Finding
 from core.findings import Matrix, Table
 from core.job import JobContext
+from core.measurement.keeping import answers_from, keep_answers
+from core.measurement.predictions import TEACHER
 from core.run_state import RunState
 
 FINDING_CLASSES = "distillation-classes"
@@ -38,7 +40,11 @@ def tell_agreement(state: RunState, context: JobContext, teachers: Sequence[Teac
     answers = [
         torch.softmax(outputs_on(teacher.network, split, state.device, told), 1) for teacher in teachers
     ]
-    teacher = torch.stack(answers).mean(0).argmax(1)
+    ensemble = torch.stack(answers).mean(0)
+    teacher = ensemble.argmax(1)
+    if split is task.test:
+        given = answers_from(teacher, ensemble.amax(1))
+        keep_answers(context.folder, task, split, TEACHER, given, context.checkpoint)
     student = outputs_on(state.module, split, state.device, told).argmax(1)
     key, names = state.place, task.class_names
     note = f"On {len(split):,} examples of the {part} split of {task.title}."

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from core.data.batches import evaluation_batches
 from core.data.split import Split
 from core.errors import StudioError
+from core.measurement.keeping import answers_from
+from core.measurement.predictions import Answers
 from core.measurement.records import Accuracy
 from core.training.losses import cross_entropy_sum
 
@@ -21,11 +23,15 @@ EVALUATION_BATCH = 256
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Counts on one split; `loss` is the mean over all examples (cross-entropy unless another was asked for)."""
+    """Counts on one split; `loss` is the mean over all examples (cross-entropy unless another was asked for).
+
+    `answers` are those to each example, in the split's order, where they were to be kept.
+    """
 
     correct: int
     count: int
     loss: float
+    answers: Answers | None = None
 
 
 def evaluate(
@@ -35,6 +41,7 @@ def evaluate(
     on_batch: Callable[[int], None] | None = None,
     batch_size: int = EVALUATION_BATCH,
     summed_loss: Callable[[Tensor, Tensor], Tensor] = cross_entropy_sum,
+    keep_answers: bool = False,
 ) -> Evaluation:
     """Top-1 hits and mean loss of `module` on `split`; leaves the module in evaluation mode.
 
@@ -53,7 +60,7 @@ def evaluate(
             if on_batch is not None:
                 on_batch(labels.shape[0])
 
-    return evaluate_batches(module, batches(), device, summed_loss)
+    return evaluate_batches(module, batches(), device, summed_loss, keep_answers)
 
 
 def evaluate_batches(
@@ -61,19 +68,28 @@ def evaluate_batches(
     batches: Iterable[tuple[Tensor, Tensor]],
     device: torch.device,
     summed_loss: Callable[[Tensor, Tensor], Tensor] = cross_entropy_sum,
+    keep_answers: bool = False,
 ) -> Evaluation:
     """As `evaluate`, on any batches (at least one example) that lie on `device`."""
     module.eval()
     correct = torch.zeros((), dtype=torch.int64, device=device)
     loss = torch.zeros((), dtype=torch.float64, device=device)
     examples = 0
+    kept: list[tuple[Tensor, Tensor]] = []
     with torch.inference_mode():
         for inputs, labels in batches:
             logits = module(inputs)
             loss += summed_loss(logits, labels)
-            correct += (logits.argmax(1) == labels).sum()
+            predicted = logits.argmax(1)
+            correct += (predicted == labels).sum()
             examples += labels.shape[0]
-    return Evaluation(int(correct), examples, float(loss) / examples)
+            if keep_answers:
+                probabilities = torch.softmax(logits.float(), 1)
+                kept.append((predicted, probabilities.gather(1, predicted[:, None])[:, 0]))
+    answers = None
+    if kept:
+        answers = answers_from(torch.cat([each[0] for each in kept]), torch.cat([each[1] for each in kept]))
+    return Evaluation(int(correct), examples, float(loss) / examples, answers)
 
 
 def wilson_interval(correct: int, count: int, z: float = Z_95) -> tuple[float, float]:

@@ -11,6 +11,7 @@ from core.errors import StudioError
 from core.export.packed_file import PACKING, packed_size
 from core.measurement.accuracy import accuracy_record, evaluate
 from core.measurement.cost import count_macs
+from core.measurement.predictions import Answers
 from core.measurement.records import Accuracy, LayerStatistics, Measurement
 from core.measurement.size import count_nonzeros, dense_bytes
 from core.models.description import ModelDescription
@@ -30,6 +31,7 @@ def measure_model(
     on_batch: Callable[[int], None] | None = None,
     check: Callable[[], None] | None = None,
     quantization: Quantization = NOT_QUANTIZED,
+    on_answers: Callable[[Answers], None] | None = None,
 ) -> tuple[Measurement, tuple[LayerStatistics, ...]]:
     """Everything but latency. Without `split` accuracy stays unmeasured; without an input shape MACs do.
 
@@ -40,6 +42,7 @@ def measure_model(
         on_batch: called with the number of examples after each batch of the accuracy measurement.
         check: called between tensors while the packed file is counted; may raise to give up.
         quantization: what the weights are quantized to; accuracy is that of the simulated quantized model.
+        on_answers: called with what the model answers to each example of the split.
 
     Raises:
         StudioError: if the model puts out NaN or infinity.
@@ -57,7 +60,8 @@ def measure_model(
         macs = count_macs(module, description.input_shape, device)
     accuracy: Accuracy | None = None
     if split is not None:
-        result = evaluate(simulated(module, quantization), split, device, on_batch)
+        network = simulated(module, quantization)
+        result = evaluate(network, split, device, on_batch, keep_answers=on_answers is not None)
         if not math.isfinite(result.loss):
             broken = [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
             where = (
@@ -67,6 +71,8 @@ def measure_model(
                 f"{description.source.title} has no accuracy, because {where}: use an earlier checkpoint."
             )
         accuracy = accuracy_record(result, split.name, task_title)
+        if on_answers is not None and result.answers is not None:
+            on_answers(result.answers)
     measurement = Measurement(
         parameters=sum(parameter.numel() for parameter in module.parameters()),
         weights=sum(layer.weights for layer in layers),

@@ -1,0 +1,131 @@
+"""The command `flips`: which test examples changed their prediction, and whether that is more than noise."""
+
+import argparse
+import csv
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from core import formatting
+from core.analysis.prediction_flips import (
+    BOTH_RIGHT,
+    CHANGED,
+    KINDS,
+    NEWLY_RIGHT,
+    NEWLY_WRONG,
+    OTHERWISE_WRONG,
+    SAME_WRONG,
+)
+from core.cli.tables import text_table, to_json
+from core.errors import StudioError
+from core.files import write_text
+from core.history.flips import FlipPair, pair_between, pairs_within, predictions_of
+from core.history.store import open_history
+
+
+def tell_flips(options: argparse.Namespace) -> int:
+    """The command `flips`.
+
+    Raises:
+        StudioError: if the runs kept no predictions, or did not judge the same examples.
+    """
+    if len(options.runs) > 2:
+        raise StudioError("Predictions are compared for one run or two: leave the other runs out.")
+    with open_history(options.db) as store:
+        records = [store.run(name) for name in options.runs]
+        kept = [(record, predictions_of(record, store.artifacts(record.run_id))) for record in records]
+    pairs = pairs_within(kept[0][1]) if len(kept) == 1 else (pair_between(kept[0], kept[1]),)
+    if options.csv is not None:
+        write_text(Path(options.csv).expanduser(), _examples(pairs[0]))
+    if options.json:
+        print(to_json([_to_json(pair) for pair in pairs]))
+        return 0
+    print("\n\n".join(_told(pair) for pair in pairs))
+    if options.csv is not None:
+        print(f"\nEvery example that changed stands in {options.csv}.")
+    return 0
+
+
+def _told(pair: FlipPair) -> str:
+    flips = pair.flips
+    square = text_table(
+        ("", f"{pair.second} right", f"{pair.second} wrong"),
+        [
+            (
+                f"{pair.first} right",
+                *(formatting.count(flips.number(kind)) for kind in (BOTH_RIGHT, NEWLY_WRONG)),
+            ),
+            (
+                f"{pair.first} wrong",
+                formatting.count(flips.number(NEWLY_RIGHT)),
+                formatting.count(flips.number(OTHERWISE_WRONG) + flips.number(SAME_WRONG)),
+            ),
+        ],
+        right=(1, 2),
+    )
+    lines = [pair.sentence, "", square, ""]
+    lines.append(
+        f"{formatting.count(flips.number(OTHERWISE_WRONG))} are wrong both times, with different answers."
+    )
+    lines += ["", text_table(*_by_class(pair), right=(1, 2, 3, 4, 5))]
+    return "\n".join(lines)
+
+
+def _by_class(pair: FlipPair) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    flips = pair.flips
+    heads = ("Class", "Examples", f"{pair.first} right", f"{pair.second} right", NEWLY_WRONG, NEWLY_RIGHT)
+    rows: list[tuple[str, ...]] = []
+    for place, name in enumerate(pair.predictions.class_names):
+        total = int(flips.confusion_first[place].sum())
+        if total:
+            rows.append(
+                (
+                    name,
+                    formatting.count(total),
+                    formatting.percent(int(flips.confusion_first[place, place]) / total),
+                    formatting.percent(int(flips.confusion_second[place, place]) / total),
+                    formatting.count(int(flips.newly_wrong_by_class[place])),
+                    formatting.count(int(flips.newly_right_by_class[place])),
+                )
+            )
+    return heads, rows
+
+
+def _examples(pair: FlipPair) -> str:
+    """Every example whose prediction changed, as CSV."""
+    stream = StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(
+        (
+            "example",
+            "kind",
+            "true class",
+            pair.first,
+            f"{pair.first} confidence",
+            pair.second,
+            f"{pair.second} confidence",
+        )
+    )
+    names = pair.predictions.class_names
+    for place in pair.flips.indices(*CHANGED).tolist():
+        row: list[Any] = [place, KINDS[pair.flips.kinds[place]], names[pair.predictions.labels[place]]]
+        for answers in (pair.first_answers, pair.second_answers):
+            row += [names[answers.predicted[place]], f"{answers.confidence[place]:.4g}"]
+        writer.writerow(row)
+    return stream.getvalue()
+
+
+def _to_json(pair: FlipPair) -> dict[str, Any]:
+    flips = pair.flips
+    return {
+        "first": pair.first,
+        "second": pair.second,
+        "sentence": pair.sentence,
+        "examples": flips.count,
+        "counts": dict(zip(KINDS, flips.counts, strict=True)),
+        "accuracy": [flips.right_first / flips.count, flips.right_second / flips.count],
+        "difference": flips.difference,
+        "interval95": [flips.low, flips.high],
+        "mcnemar_exact_p": flips.test.p,
+        "changed": {kind: flips.indices(kind).tolist() for kind in CHANGED},
+    }
