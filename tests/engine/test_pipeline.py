@@ -130,7 +130,11 @@ def test_zeros_give_a_packed_file_as_well_that_runs_to_the_same_figures(tmp_path
 
 def test_without_zeros_there_is_nothing_to_pack(tmp_path: Path) -> None:
     session = Session(tmp_path).run(request_of(TUNE))
-    assert {e.kind for e in session.events if isinstance(e, ArtifactWritten)} == {"model", "recipe"}
+    assert {e.kind for e in session.events if isinstance(e, ArtifactWritten)} == {
+        "model",
+        "predictions",
+        "recipe",
+    }
     assert not any("Zeros" in e.text for e in session.events if isinstance(e, Notice))
 
 
@@ -191,10 +195,10 @@ def test_cancel_keeps_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_measuring_alone_changes_and_writes_nothing(tmp_path: Path) -> None:
+def test_measuring_alone_changes_nothing_and_writes_only_the_predictions(tmp_path: Path) -> None:
     session = Session(tmp_path).run(request_of())
     assert isinstance(session.end, Finished)
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["predictions.safetensors"]
     accuracy = session.measured("before").accuracy
     assert accuracy is not None
     assert accuracy.value > 0.95
