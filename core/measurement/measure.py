@@ -51,7 +51,13 @@ def measure_model(
     nonzeros = count_nonzeros(tensors, (layer.weight_name for layer in description.layers))
     layers = tuple(
         LayerStatistics(
-            layer.name, layer.kind, layer.shape, layer.weights, nonzeros[layer.weight_name], layer.macs
+            layer.name,
+            layer.kind,
+            layer.shape,
+            layer.weights,
+            nonzeros[layer.weight_name],
+            layer.macs,
+            *_precision(layer.name, layer.weight_name, tensors, quantization),
         )
         for layer in description.layers
     )
@@ -85,3 +91,14 @@ def measure_model(
         accuracy=accuracy,
     )
     return measurement, layers
+
+
+def _precision(
+    layer: str, weight_name: str, tensors: Mapping[str, torch.Tensor], quantization: Quantization
+) -> tuple[int, int]:
+    """The bits of a layer's weights and of its inputs."""
+    plain = 8 * tensors[weight_name].element_size()
+    weight = quantization.weights.get(weight_name)
+    activations = quantization.activations.get(layer)
+    inputs = None if activations is None else activations.input
+    return plain if weight is None else weight.bits, plain if inputs is None else inputs.bits

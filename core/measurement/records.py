@@ -77,7 +77,11 @@ class Measurement:
 
 @dataclass(frozen=True)
 class LayerStatistics:
-    """One prunable layer at one moment."""
+    """One prunable layer at one moment.
+
+    `weight_bits` and `activation_bits` are the precision that its weights and its inputs have, 32 for float32; None
+    where it was not recorded.
+    """
 
     name: str
     kind: str
@@ -85,6 +89,8 @@ class LayerStatistics:
     weights: int
     nonzero_weights: int
     macs: int | None
+    weight_bits: int | None = None
+    activation_bits: int | None = None
 
     @property
     def sparsity(self) -> float:

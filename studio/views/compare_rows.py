@@ -1,14 +1,12 @@
 """What a comparison shows, as cells: pure functions, tested without a window."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core import formatting
-from core.analysis.colormaps import CIVIDIS
 from core.history.compare import ComparisonRow, ComparisonTable, LayerComparison
 from core.history.records import RunRecord
 from core.history.verdict import Verdict
-from core.measurement.records import LayerStatistics
 from studio.jobs.curves import RunCurves
 from studio.tables.grid import Cell, Head
 from studio.views.run_summary import chance_of_latency
@@ -110,42 +108,3 @@ def _interval_row(table: ComparisonTable, stage: str) -> tuple[Cell, ...]:
         )
         cells.append(Cell(text, tone="muted"))
     return tuple(cells)
-
-
-# -- layers ----------------------------------------------------------------------------------------------------
-
-LAYER_FIGURES: Mapping[str, tuple[str, Callable[[LayerStatistics], float], Callable[[float], str]]] = {
-    "sparsity": ("Sparsity", lambda layer: layer.sparsity, lambda v: formatting.percent(v, 1)),
-    "nonzero": (
-        "Non-zero weights",
-        lambda layer: layer.nonzero_weights,
-        lambda v: formatting.count(round(v)),
-    ),
-}
-
-
-def layer_rows(layers: Sequence[LayerComparison], figure: str) -> list[tuple[Cell, ...]]:
-    """Layers × runs: the cell's colour is the sparsity, its text the chosen figure; blank where a run lacks it."""
-    _title, pick, show = LAYER_FIGURES[figure]
-    rows = []
-    for layer in layers:
-        shape = " × ".join(str(size) for size in layer.shape)
-        cells = [Cell(layer.name, f"{layer.name}: {layer.kind}, {shape}")]
-        for one in layer.layers:
-            if one is None:
-                cells.append(Cell("", "This run's model has no such layer, or it was not measured."))
-                continue
-            background, ink = heat(one.sparsity)
-            tip = f"{formatting.percent(one.sparsity, 4)} of {formatting.count(one.weights)} weights are zero"
-            cells.append(Cell(show(pick(one)), tip, right=True, background=background, ink=ink))
-        rows.append(tuple(cells))
-    return rows
-
-
-def heat(fraction: float) -> tuple[str, str]:
-    """The cividis colour of a fraction in [0, 1], and black or white for text on it."""
-    index = max(0, min(len(CIVIDIS) - 1, round(fraction * (len(CIVIDIS) - 1))))
-    color = CIVIDIS[index]
-    red, green, blue = (int(color[at : at + 2], 16) / 255 for at in (1, 3, 5))
-    bright = 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2
-    return color, "#000000" if bright > 0.18 else "#ffffff"

@@ -1,62 +1,55 @@
 """Grouped bars: one group for each layer, one bar for each run."""
 
+import csv
+import io
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import pyqtgraph as pg
+from numpy.typing import NDArray
 from PySide6.QtCore import QPointF
 from PySide6.QtWidgets import QWidget
 
-from core.formatting import percent
 from core.history.compare import LayerComparison
 from studio import theme
+from studio.views.layer_figures import LAYER_FIGURES, LayerFigure, layer_values
+from studio.views.name_axis import NameAxis
 from studio.views.plot_frame import PlotFrame
+from studio.views.quantity_axis import QuantityAxis
 
 _GROUP_WIDTH = 0.8
 
 
-class _NameAxis(pg.AxisItem):
-    """Layer names below their groups, as many as there is room for."""
-
-    def __init__(self) -> None:
-        super().__init__("bottom")
-        self.names: tuple[str, ...] = ()
-
-    def tickValues(self, low: float, high: float, size: float) -> list[tuple[float, list[float]]]:
-        first, last = max(0, int(np.ceil(low))), min(len(self.names) - 1, int(np.floor(high)))
-        if last < first:
-            return []
-        longest = max(len(name) for name in self.names[first : last + 1])
-        room = max(1, int(size / (7 * longest + 10)))
-        step = max(1, -(-(last - first + 1) // room))
-        return [(float(step), [float(at) for at in range(first, last + 1, step)])]
-
-    def tickStrings(self, values: list[float], scale: float, spacing: float) -> list[str]:
-        return [self.names[int(value)] if 0 <= value < len(self.names) else "" for value in values]
-
-
 class LayerBars(PlotFrame):
-    """Sparsity of each layer in each run; no bar where a run lacks the layer."""
+    """A figure of each layer in each run; no bar where a run lacks the layer."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         self._layers: tuple[LayerComparison, ...] = ()
         self._runs: tuple[tuple[str, int], ...] = ()
+        self._figure: LayerFigure = LAYER_FIGURES["sparsity"]
+        self._values: NDArray[np.float64] = np.empty((0, 0))
         self._items: list[pg.BarGraphItem] = []
-        self._names: _NameAxis | None = None
-        super().__init__("sparsity of each layer", parent)
-        self._names = _NameAxis()
-        self.plot.setAxisItems({"bottom": self._names})
+        self._names: NameAxis | None = None
+        super().__init__("figures of each layer", parent)
+        self._names = NameAxis("bottom")
+        self._heights = QuantityAxis("left")
+        self.plot.setAxisItems({"bottom": self._names, "left": self._heights})
         self._names.setHeight(34)
-        self.plot.getPlotItem().getViewBox().setLimits(yMin=0, yMax=105)
-        self.set_axes(("layer", ""), ("sparsity", "%"))
+        self._heights.setWidth(60)
+        self.plot.getPlotItem().getViewBox().setLimits(yMin=0)
         self._restyle(theme.tokens())
 
-    def set_layers(self, layers: Sequence[LayerComparison], runs: Sequence[tuple[str, int]]) -> None:
-        """Draw layers; `runs` are the name and the colour index of each run."""
-        self._layers, self._runs = tuple(layers), tuple(runs)
+    def set_layers(
+        self, layers: Sequence[LayerComparison], runs: Sequence[tuple[str, int]], figure: str = "sparsity"
+    ) -> None:
+        """Draw a figure of layers; `runs` are the name and the colour index of each run."""
+        self._layers, self._runs, self._figure = tuple(layers), tuple(runs), LAYER_FIGURES[figure]
+        self._values = layer_values(layers, self._figure)
         assert self._names is not None
-        self._names.names = tuple(layer.name for layer in layers)
-        self._names.picture = None
+        self._names.set_names(tuple(layer.name for layer in layers))
+        self.set_axes(("layer", ""), (self._figure.words, self._figure.unit))
+        self._heights.show_as(self._figure.tick, False, (0, math.inf))
         self.redraw()
         self.reset_view()
 
@@ -67,14 +60,14 @@ class LayerBars(PlotFrame):
         tokens = theme.tokens()
         width = _GROUP_WIDTH / max(1, len(self._runs))
         for index, (_name, color) in enumerate(self._runs):
-            shown = [(at, layer.sparsities[index]) for at, layer in enumerate(self._layers)]
-            known = [(at, value) for at, value in shown if value is not None]
-            if not known:
+            heights = self._values[:, index] if self._values.size else np.empty(0)
+            known = np.flatnonzero(~np.isnan(heights))
+            if not len(known):
                 continue
             offset = (index + 0.5) * width - _GROUP_WIDTH / 2
             item = pg.BarGraphItem(
-                x=np.array([at + offset for at, _ in known]),
-                height=np.array([100 * value for _, value in known]),
+                x=known + offset,
+                height=self._figure.factor * heights[known],
                 width=width * 0.92,
                 brush=tokens.series_color(color),
                 pen=None,
@@ -89,17 +82,17 @@ class LayerBars(PlotFrame):
         if not 0 <= at < len(self._layers):
             self.read_out.clear()
             return
-        layer = self._layers[at]
         values = (
-            f"{name} {percent(value, 1)}"
-            for (name, _color), value in zip(self._runs, layer.sparsities, strict=True)
-            if value is not None
+            f"{name} {self._figure.show(value)}"
+            for (name, _color), value in zip(self._runs, self._values[at].tolist(), strict=True)
+            if value == value
         )
-        self.read_out.setText(f"{layer.name}: {' · '.join(values)}")
+        self.read_out.setText(f"{self._layers[at].name}: {' · '.join(values) or 'not recorded'}")
 
     def csv(self) -> str:
-        heads = ",".join('"' + name.replace('"', '""') + '"' for name, _ in self._runs)
-        rows = [f"layer,{heads}"]
-        for layer in self._layers:
-            rows.append(",".join([layer.name, *("" if v is None else repr(v) for v in layer.sparsities)]))
-        return "\n".join(rows) + "\n"
+        text = io.StringIO()
+        rows = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
+        rows.writerow(["layer", *(name for name, _ in self._runs)])
+        for layer, values in zip(self._layers, self._values.tolist(), strict=True):
+            rows.writerow([layer.name, *("" if value != value else repr(value) for value in values)])
+        return text.getvalue()

@@ -24,6 +24,8 @@ class Line:
     y: NDArray[np.float64]
     color: int
     dashed: bool = False
+    faint: bool = False
+    """Behind the others and in no legend: what a smoothed curve was made of."""
 
 
 class LinePlot(PlotFrame):
@@ -64,13 +66,16 @@ class LinePlot(PlotFrame):
             strong = self._emphasised is not None and line.key.startswith(self._emphasised)
             style = Qt.PenStyle.DashLine if line.dashed else Qt.PenStyle.SolidLine
             # Wide antialiased lines cost 50 times as much to paint as thin ones, so width is kept for the emphasis.
-            pen = pg.mkPen(color, width=2 if strong or len(line.x) <= 500 else 1, style=style)
+            pen = pg.mkPen(
+                color, width=2 if (strong or len(line.x) <= 500) and not line.faint else 1, style=style
+            )
             item = self._items.get(line.key)
             if item is None:
                 item = pg.PlotDataItem(antialias=True)
                 self._items[line.key] = item
                 self.plot.addItem(item)
-            few = len(line.x) <= 12
+            few = len(line.x) <= 12 and not line.faint
+            item.setOpacity(0.3 if line.faint else 1.0)
             item.setData(
                 line.x,
                 line.y,
@@ -80,13 +85,15 @@ class LinePlot(PlotFrame):
                 symbolBrush=color,
                 symbolPen=None,
             )
-            item.setZValue(1 if strong else 0)
-        self.set_legend([(line.name, tokens.series_color(line.color)) for line in self._lines])
+            item.setZValue(-1 if line.faint else 1 if strong else 0)
+        self.set_legend(
+            [(line.name, tokens.series_color(line.color)) for line in self._lines if not line.faint]
+        )
         if hasattr(self, "_cursor"):
             self._cursor.setPen(pg.mkPen(tokens.text_muted, style=Qt.PenStyle.DotLine))
 
     def hover(self, position: QPointF | None) -> None:
-        drawn = [line for line in self._lines if len(line.x)]
+        drawn = [line for line in self._lines if len(line.x) and not line.faint]
         if position is None or not drawn:
             self._cursor.hide()
             self.read_out.clear()

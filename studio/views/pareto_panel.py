@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 
 from core.history.quantities import BY_NAME, QUANTITIES, Quantity
 from studio import icons, theme
+from studio.views.choices import choice
 from studio.views.pareto_points import BEFORE, Mask, ParetoPoints, search_for
 
 if TYPE_CHECKING:
@@ -186,10 +187,10 @@ class ParetoPanel(QWidget):
 
     def clear(self) -> None:
         """Choose nothing."""
-        self._boxed = None
         self.box_row.hide()
-        if self._plot is not None:
+        if self._boxed is not None and self._plot is not None:
             self._plot.choose(None)
+        self._boxed = None
 
     # -- inside ------------------------------------------------------------------------------------------------
 
@@ -275,12 +276,7 @@ def _note(points: ParetoPoints, left_out: int) -> str:
 
 
 def _quantities(name: str, title: str, tip: str, chosen: str) -> QComboBox:
-    box = QComboBox()
-    box.setObjectName(name)
-    box.setAccessibleName(title)
-    box.setToolTip(tip)
-    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    box.setMinimumContentsLength(8)
+    box = choice(name, title, tip)
     box.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
     for index, quantity in enumerate(QUANTITIES):
         title = quantity.title[0].upper() + quantity.title[1:]

@@ -14,7 +14,7 @@ from core.export.packed_file import PACKING, save_packed
 from core.measurement.accuracy import evaluate, wilson_interval
 from core.measurement.cost import count_macs
 from core.measurement.latency import LEAST_REPETITIONS, WARMUP, measure_latency
-from core.measurement.measure import measure_model
+from core.measurement.measure import _precision, measure_model
 from core.measurement.records import (
     Accuracy,
     Latency,
@@ -25,6 +25,7 @@ from core.measurement.records import (
 from core.measurement.size import count_nonzeros, dense_bytes
 from core.models.opening import load_module
 from core.models.source import ModelSource
+from core.quantization.record import ActivationRange, LayerActivations, Quantization, QuantizedWeight
 
 CPU = torch.device("cpu")
 
@@ -131,3 +132,18 @@ def test_measurements_survive_json() -> None:
         assert measurement_from_json(json.loads(json.dumps(measurement_to_json(value)))) == value
     assert measurement.sparsity == pytest.approx(2 / 3)
     assert Measurement(1, 0, 0, 1, 1, "p").sparsity == 0
+
+
+def test_layers_tell_their_precision() -> None:
+    loaded = load_module(ModelSource("zoo", "digits-cnn"))
+    quantization = Quantization(
+        {"conv1.weight": QuantizedWeight("affine", 4), "fc1.weight": QuantizedWeight("codebook", 3)},
+        {"conv1": LayerActivations(input=ActivationRange(0.0, 1.0, 8, False))},
+    )
+    found = {
+        layer.name: _precision(layer.name, layer.weight_name, loaded.module.state_dict(), quantization)
+        for layer in loaded.description.layers
+    }
+    assert (found["conv1"], found["fc1"]) == ((4, 8), (3, 32))
+    _, plain = measure_model(loaded.module, loaded.description, {}, CPU)
+    assert {(layer.weight_bits, layer.activation_bits) for layer in plain} == {(32, 32)}

@@ -1,8 +1,10 @@
 """The comparison: colours that stay, a baseline that can be changed, and plots that can be clicked."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
 from PySide6.QtGui import QMouseEvent
@@ -12,17 +14,21 @@ from pytestqt.qtbot import QtBot
 from core.errors import StudioError
 from core.history.compare import compare_table
 from core.history.quantities import BY_NAME, QUANTITIES
+from core.history.smoothing import smoothed
+from core.measurement.records import LayerStatistics
 from studio import theme
 from studio.controllers.compare import RunColors
 from studio.controllers.history import HistoryController
 from studio.jobs.background import Background
 from studio.jobs.curves import RunCurves
 from studio.state import AppState
-from studio.views.compare_rows import Comparison, heat, table_rows
+from studio.views.compare_rows import Comparison, table_rows
 from studio.views.history_page import HistoryPage
+from studio.views.layer_figures import heat
 from studio.views.pareto_points import BEFORE, ParetoPoints, compared_points
 
 from .fake_runs import FakeStore, metrics, record
+from .fake_runs import layers as made_layers
 
 FIRST = record(1, sparsity=0.8, accuracy=0.96)
 SECOND = record(2, sparsity=0.9, accuracy=0.93)
@@ -58,6 +64,11 @@ class Bench:
         points = self.compare.pareto.plot.points
         assert points is not None
         return points
+
+    def tab(self, title: str) -> None:
+        bar = self.compare.tabs.tabBar()
+        (at,) = [n for n in range(bar.count()) if bar.tabText(n) == title]
+        self.qtbot.mouseClick(bar, Qt.MouseButton.LeftButton, pos=bar.tabRect(at).center())
 
     def pixel(self, position: QPointF) -> QPoint:
         plot = self.compare.pareto.plot.plot
@@ -140,7 +151,8 @@ def test_a_run_keeps_its_colour_everywhere_and_for_as_long_as_it_is_compared(ben
     comparison = bench.compare.comparison
     assert comparison is not None
     assert comparison.colors == (1, 0)
-    assert [line.color for line in bench.compare.curves.lines] == [1, 0]
+    bench.tab("Curves")
+    assert [line.color for line in bench.compare.curves.plot.lines] == [1, 0]
     colors = {
         bench.points.run_ids[n]: color for n, color in enumerate(bench.points.colors) if color != BEFORE
     }
@@ -283,34 +295,93 @@ def test_the_comparison_begins_with_its_finding(bench: Bench) -> None:
 
 def test_curves_by_metric_split_and_axis(bench: Bench) -> None:
     bench.start(FIRST.run_id, SECOND.run_id)
-    compare = bench.compare
-    compare.tabs.setCurrentIndex(1)
-    assert [len(line.x) for line in compare.curves.lines] == [3, 3]
-    for box, key in ((compare.split, Qt.Key.Key_Down), (compare.curve_axis, Qt.Key.Key_End)):
+    bench.tab("Curves")
+    curves = bench.compare.curves
+    assert [len(line.x) for line in curves.plot.lines] == [3, 3]
+    for box, key in ((curves.split, Qt.Key.Key_Down), (curves.axis, Qt.Key.Key_End)):
         box.setFocus()
         bench.qtbot.keyClick(box, key)
-    assert [len(line.x) for line in compare.curves.lines] == [60, 60]
-    assert compare.curves.lines[0].x[-1] == pytest.approx(5.9)
-    compare.curves.hover(QPointF(3.0, 0.1))
-    assert compare.curves.read_out.text().startswith("training time 3.00: #1 prune 80 %")
+    assert [len(line.x) for line in curves.plot.lines] == [60, 60]
+    assert curves.plot.lines[0].x[-1] == pytest.approx(5.9)
+    curves.plot.hover(QPointF(3.0, 0.1))
+    assert curves.plot.read_out.text().startswith("training time 3.00: #1 prune 80 %")
 
 
-def test_layers_as_table_and_as_bars(bench: Bench) -> None:
+def test_smoothed_curves_keep_the_raw_ones_faint_behind(bench: Bench) -> None:
     bench.start(FIRST.run_id, SECOND.run_id)
-    compare = bench.compare
-    compare.tabs.setCurrentIndex(2)
-    assert compare.layers.isVisible()
-    cell = compare.layers.table.cell(0, 2)
+    bench.tab("Curves")
+    curves = bench.compare.curves
+    curves.split.setFocus()
+    bench.qtbot.keyClick(curves.split, Qt.Key.Key_Down)
+    raw = curves.plot.lines[0].y
+    curves.smoothing.setFocus()
+    for _ in range(6):
+        bench.qtbot.keyClick(curves.smoothing, Qt.Key.Key_PageUp)
+    assert curves.weight.text() == "smooth 0.6"
+    assert [line.faint for line in curves.plot.lines] == [True, False, True, False]
+    np.testing.assert_array_equal(curves.plot.lines[0].y, raw)
+    np.testing.assert_allclose(curves.plot.lines[1].y, smoothed(raw, 0.6))
+    assert curves.plot.legend.text().count("━") == 2
+    assert "smoothed 0.6" in curves.plot.csv().partition("\n")[0]
+    bench.qtbot.keyClick(curves.smoothing, Qt.Key.Key_Home)
+    assert [line.faint for line in curves.plot.lines] == [False, False]
+
+
+def test_layers_as_table_heatmap_and_bars(bench: Bench) -> None:
+    bench.start(FIRST.run_id, SECOND.run_id)
+    bench.tab("Layers")
+    layers = bench.compare.layers
+    assert layers.table.isVisible()
+    cell = layers.table.table.cell(0, 2)
     assert (cell.text, cell.background) == ("54.2 %", heat(0.542)[0])
-    compare.layer_view.setFocus()
-    bench.qtbot.keyClick(compare.layer_view, Qt.Key.Key_Down)
-    assert compare.layers.table.cell(0, 2).text == "66"
-    bench.qtbot.keyClick(compare.layer_view, Qt.Key.Key_Down)
-    assert compare.bars.isVisible()
-    assert not compare.layers.isVisible()
-    assert compare.bars.csv().startswith('layer,"#1 prune 80 %","#2 prune 90 %"\nconv1,0.4')
-    compare.bars.hover(QPointF(0.1, 10.0))
-    assert compare.bars.read_out.text() == "conv1: #1 prune 80 % 47.9 % · #2 prune 90 % 54.2 %"
+    layers.figure.setCurrentIndex(layers.figure.findData("nonzero"))
+    layers.figure.activated.emit(0)
+    cell = layers.table.table.cell(0, 2)
+    assert (cell.text, cell.background) == ("66", heat(66 / 75)[0])
+    layers.form.setFocus()
+    bench.qtbot.keyClick(layers.form, Qt.Key.Key_Down)
+    assert layers.picture.isVisible()
+    assert not layers.table.isVisible()
+    assert layers.picture.csv().startswith("layer,#1 prune 80 %,#2 prune 90 %\nconv1,75.0,66.0\n")
+    layers.picture.hover(QPointF(1.2, 0.3))
+    assert layers.picture.read_out.text() == "conv1 · #2 prune 90 %: 66"
+    QApplication.processEvents()
+    plot = layers.picture.plot
+    place = plot.mapFromScene(plot.getPlotItem().getViewBox().mapViewToScene(QPointF(1.0, 2.0)))
+    color = plot.grab().toImage().pixelColor(place).name()
+    values = layers.picture.values
+    assert color == heat(values[2, 1] / values[2].max())[0].lower()
+    with bench.qtbot.waitSignal(bench.compare.run_chosen) as chosen:
+        bench.qtbot.mouseClick(plot.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    assert chosen.args == [SECOND.run_id]
+    bench.qtbot.keyClick(layers.form, Qt.Key.Key_Down)
+    assert layers.bars.isVisible()
+    assert not layers.picture.isVisible()
+    layers.bars.hover(QPointF(0.1, 10.0))
+    assert layers.bars.read_out.text() == "conv1: #1 prune 80 % 75 · #2 prune 90 % 66"
+    assert layers.bars.csv().startswith("layer,#1 prune 80 %,#2 prune 90 %\nconv1,75.0,66.0\n")
+
+
+def test_precision_is_shown_where_it_was_recorded(bench: Bench) -> None:
+    def with_bits(run_id: str, stage: str) -> tuple[LayerStatistics, ...]:
+        bits = 4 if run_id == SECOND.run_id else None
+        return tuple(replace(layer, weight_bits=bits) for layer in made_layers(0.5))
+
+    bench.store.layers = with_bits  # type: ignore[method-assign]
+    bench.start(FIRST.run_id, SECOND.run_id)
+    bench.tab("Layers")
+    layers = bench.compare.layers
+    layers.figure.setFocus()
+    bench.qtbot.keyClick(layers.figure, Qt.Key.Key_Down)
+    assert [layers.table.table.cell(0, column).text for column in (1, 2)] == ["–", "4 bits"]
+    assert layers.table.table.cell(0, 2).background == heat(4 / 32)[0]
+    layers.form.setCurrentIndex(1)
+    layers.form.activated.emit(1)
+    layers.picture.hover(QPointF(0.0, 0.0))
+    assert layers.picture.read_out.text() == "conv1 · #1 prune 80 %: not recorded"
+    bench.qtbot.keyClick(layers.figure, Qt.Key.Key_Down)
+    assert not layers.picture.isVisible()
+    assert layers.note.text().startswith("None of these runs recorded this figure")
 
 
 def test_a_failure_is_told_in_place_and_can_be_tried_again(bench: Bench) -> None:
@@ -340,7 +411,9 @@ def test_deleted_runs_leave_the_comparison(bench: Bench) -> None:
 def test_plots_follow_the_colour_scheme_and_are_saved(bench: Bench, tmp_path: Path) -> None:
     bench.start(FIRST.run_id, SECOND.run_id)
     theme.use(theme.DARK)
-    assert bench.compare.layers.table.cell(0, 1).background
+    bench.tab("Layers")
+    assert bench.compare.layers.table.table.cell(0, 1).background
+    bench.tab("Pareto front")
     for ending, start in ((".png", b"\x89PNG"), (".svg", b"<?xml"), (".csv", b"run,")):
         path = tmp_path / f"plot{ending}"
         bench.compare.pareto.plot.save(path)
