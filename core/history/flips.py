@@ -1,12 +1,13 @@
 """Which answers of runs are set against each other: before and after of one run, its teacher, two runs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.analysis.prediction_flips import Flips, find_flips, sentence_of
+from core.analysis.prediction_flips import Flips, find_flips, probability, sentence_of
 from core.errors import StudioError
 from core.history.records import Artifact, RunRecord
+from core.history.verdict import Difference, Paired
 from core.measurement.predictions import (
     AFTER,
     BEFORE,
@@ -103,6 +104,39 @@ def pair_between(baseline: tuple[RunRecord, Predictions], other: tuple[RunRecord
         (names[0], names[1]),
         words,
     )
+
+
+def paired_differences(artifacts_of: Callable[[str], Sequence[Artifact]]) -> Paired:
+    """How `core.history.verdict` gets the difference of two runs from their predictions, where both kept them.
+
+    Args:
+        artifacts_of: the files of a run, by its id.
+    """
+    kept: dict[str, Predictions | None] = {}
+
+    def predictions(record: RunRecord) -> Predictions | None:
+        if record.run_id not in kept:
+            try:
+                kept[record.run_id] = predictions_of(record, artifacts_of(record.run_id))
+            except StudioError:
+                kept[record.run_id] = None
+        return kept[record.run_id]
+
+    def paired(ours: RunRecord, base: RunRecord) -> Difference | None:
+        mine, theirs = predictions(ours), predictions(base)
+        if mine is None or theirs is None:
+            return None
+        try:
+            flips = pair_between((base, theirs), (ours, mine)).flips
+        except StudioError:
+            return None
+        method = (
+            "Newcombe's 95 % interval of the difference of two shares counted on the same examples (1998, method 10); "
+            f"McNemar's exact test: p {probability(flips.test.p)}"
+        )
+        return Difference(flips.difference, flips.low, flips.high, method)
+
+    return paired
 
 
 def _pair(

@@ -8,7 +8,8 @@ from PySide6.QtCore import QObject, Signal, Slot
 from core.errors import StudioError
 from core.events import MetricPoint
 from core.history.compare import compare_layers, compare_table
-from core.history.records import RunRecord
+from core.history.flips import paired_differences
+from core.history.records import Artifact, RunRecord
 from core.history.verdict import verdict
 from core.measurement.records import LayerStatistics
 from studio.jobs.background import Background, Ticket
@@ -30,6 +31,7 @@ class Store(Protocol):
     def runs_named(self, run_ids: Sequence[str]) -> list[RunRecord]: ...
     def metrics(self, run_id: str) -> tuple[MetricPoint, ...]: ...
     def layers(self, run_id: str, stage: str) -> tuple[LayerStatistics, ...]: ...
+    def artifacts(self, run_id: str) -> tuple[Artifact, ...]: ...
 
 
 class RunColors:
@@ -122,7 +124,7 @@ class CompareController(QObject):
                 tuple(colors[run_id] for run_id in found),
                 tuple(curves),
                 compare_layers(layers),
-                verdict(records, base),
+                verdict(records, base, paired_differences(store.artifacts)),
             )
 
         self._page.notice.show_busy()

@@ -21,6 +21,7 @@ from core.recipe import recipe_from_data
 from core.request import RunRequest
 from studio.controllers.compare import CompareController
 from studio.controllers.explore import ExploreController
+from studio.controllers.flips import FlipsController, Galleries
 from studio.controllers.run_edits import RunEdits
 from studio.controllers.run_list import ColumnStore, RunList
 from studio.jobs.background import Background, Ticket
@@ -87,6 +88,12 @@ class HistoryController(QObject):
         self.compare = CompareController(background, store, page.compare, self)
         self.compare.run_opened.connect(self.show_run)
         self.compare.runs_wanted.connect(page.show_runs)
+        galleries = Galleries()
+        self.flips = FlipsController(background, store, galleries, page.details.predictions, "run", self)
+        self.flips_between = FlipsController(
+            background, store, galleries, page.compare.predictions, "between", self
+        )
+        page.compare.comparison_shown.connect(self.flips_between.show_comparison)
         self.list = RunList(background, store, page, self)
         self.list.glimpsed.connect(self._show_state)
         self.list.loaded.connect(self._show_all)
@@ -394,6 +401,7 @@ class HistoryController(QObject):
         self._detail = detail
         self._page.details.show_record(record, frozenset(self._unsaved))
         self._page.details.show_detail(detail)
+        self.flips.show_run(record, detail.artifacts)
         columns = self._page.table.columns
         if columns.holds("parent"):
             self._page.details.show_family(columns, lineage(columns, record.run_id))

@@ -19,6 +19,7 @@ from studio.views.choices import choice
 from studio.views.compare_curves import CurvesPanel
 from studio.views.compare_layers import LayersPanel
 from studio.views.compare_rows import Comparison, short_name, table_heads, table_rows
+from studio.views.flips_tab import flips_tab
 from studio.views.grid_view import GridView
 from studio.views.notice import PanelNotice
 from studio.views.pareto_panel import ParetoPanel
@@ -34,6 +35,7 @@ class ComparePage(QWidget):
     run_chosen = Signal(object)  # run id: a click on a point or a column
     run_opened = Signal(object)  # run id: a click on a point, a double click on a column's head
     compare_wanted = Signal(object)  # tuple of run ids: compare only these
+    comparison_shown = Signal(object)  # Comparison
     problem = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -128,6 +130,9 @@ class ComparePage(QWidget):
             self.tabs.setTabToolTip(at, tip)
             self._fills[panel] = fill
             panel.problem.connect(self.problem)
+        self.predictions = flips_tab()
+        at = self.tabs.addTab(self.predictions, "Predictions")
+        self.tabs.setTabToolTip(at, "Which test examples flipped against the baseline, with their images")
         self.tabs.currentChanged.connect(self._fill_tab)
 
     # -- what is shown -----------------------------------------------------------------------------------------
@@ -154,6 +159,7 @@ class ComparePage(QWidget):
         self._fill_table()
         self._stale = set(self._fills)
         self._fill_tab()
+        self.comparison_shown.emit(comparison)
 
     def show_nothing(self, text: str, button: str | None = None) -> None:
         """Say why nothing is compared."""

@@ -24,6 +24,7 @@ from studio.problem import Problem
 from studio.tables.grid import Head
 from studio.views.elided import ElidedLabel
 from studio.views.findings_view import FindingsView
+from studio.views.flips_tab import flips_tab
 from studio.views.flow import FlowLayout
 from studio.views.grid_view import GridView
 from studio.views.lineage_view import LineageView
@@ -251,6 +252,7 @@ class RunDetails(QWidget):
         self.curves.problem.connect(self.problem)
         self.findings = FindingsView()
         self.findings.problem.connect(self.problem)
+        self.predictions = flips_tab()
         self.layers = GridView("Sparsity of each layer")
         self.layers.setObjectName("runLayers")
         self.settings = GridView("Settings")
@@ -263,6 +265,11 @@ class RunDetails(QWidget):
             ("Summary", "Measurements before and after, tags and note", scroll),
             ("Curves", "Loss and accuracy while it trained", self.curves),
             ("Findings", "What it found out beyond curves: plots, tables, checks", self.findings),
+            (
+                "Predictions",
+                "Which test examples changed their prediction, with the images",
+                self.predictions,
+            ),
             ("Layers", "Sparsity layer by layer", self.layers),
             ("Settings", "Model, task, seed, every setting of the recipe, and what it ran on", self.settings),
             ("Files", "What the run wrote, with hashes", self.files),

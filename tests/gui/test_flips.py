@@ -1,0 +1,312 @@
+"""Predictions in the window: sentence, counts, filters and the images of what flipped, in a run and between two."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QSignalSpy
+from PySide6.QtWidgets import QComboBox, QPushButton
+from pytestqt.qtbot import QtBot
+
+from core.data.catalog import load_task
+from core.data.spec import TaskSpec
+from core.data.task import TEST, Task
+from core.history.records import Artifact
+from core.measurement.keeping import keep_answers
+from core.measurement.predictions import AFTER, BEFORE, FILE_NAME, KIND, TEACHER, Answers
+from studio import theme
+from studio.controllers.history import HistoryController
+from studio.jobs.background import Background
+from studio.state import AppState
+from studio.tables.flipped import CAPTION_ROLE
+from studio.views.flips_view import FlipsView
+from studio.views.history_page import HistoryPage
+from studio.views.lazy_tab import LazyTab
+
+from .fake_runs import FakeStore, record
+
+FIRST = record(1, sparsity=0.5, accuracy=0.96)
+SECOND = record(2, sparsity=0.9, accuracy=0.93)
+OLD = record(3, sparsity=0.85, accuracy=0.92)
+WRONG_BEFORE, WRONG_AFTER = range(6), range(4, 44)
+"""Examples 0 to 3 become right, 4 and 5 stay wrong with another answer, 6 to 43 become wrong."""
+
+
+@pytest.fixture(scope="module")
+def task() -> Task:
+    return load_task(TaskSpec("digits"), parts=frozenset({TEST}))
+
+
+class Store(FakeStore):
+    """Runs 1 and 2 kept predictions."""
+
+    def artifacts(self, run_id: str) -> tuple[Artifact, ...]:
+        path = self.folder / run_id / FILE_NAME
+        kept = (Artifact(KIND, str(path), 1, run_id),) if run_id in (FIRST.run_id, SECOND.run_id) else ()
+        return (*super().artifacts(run_id), *kept)
+
+
+def answered(task: Task, wrong: range, shift: int = 1) -> Answers:
+    """All right but some; the later the example, the surer."""
+    assert task.test is not None
+    labels = task.test.labels.numpy().astype(np.int32)
+    predicted = labels.copy()
+    predicted[list(wrong)] = (labels[list(wrong)] + shift) % 10
+    return Answers(predicted, np.linspace(0.1, 0.9, len(labels), dtype=np.float32))
+
+
+class Bench:
+    """A history page whose runs kept predictions."""
+
+    def __init__(
+        self, qtbot: QtBot, state: AppState, background: Background, folder: Path, task: Task
+    ) -> None:
+        self.qtbot, self.state, self.background = qtbot, state, background
+        assert task.test is not None
+        for run, after in ((FIRST, range(6)), (SECOND, WRONG_AFTER)):
+            (folder / run.run_id).mkdir()
+            where = folder / run.run_id
+            keep_answers(where, task, task.test, BEFORE, answered(task, WRONG_BEFORE))
+            keep_answers(where, task, task.test, AFTER, answered(task, after, shift=2))
+        self.store = Store((FIRST, SECOND, OLD), folder)
+        self.page = HistoryPage()
+        qtbot.addWidget(self.page)
+        self.controller = HistoryController(state, background, self.store, self.page)
+        self.page.resize(1300, 760)
+        self.page.show()
+        self.controller.refresh()
+        self.settle()
+
+    def settle(self) -> None:
+        self.qtbot.waitUntil(lambda: self.background.idle)
+
+    def look_at(self, run_id: str) -> FlipsView:
+        """Select a run and click the tab of its predictions."""
+        self.state.set_runs((run_id,))
+        self.settle()
+        details = self.page.details
+        self.click_tab(details.tabs, "Predictions")
+        return self.shown(details.predictions)
+
+    def compare(self, *run_ids: str) -> FlipsView:
+        """Compare runs by the button, and click the tab of their predictions."""
+        self.state.set_runs(run_ids)
+        self.settle()
+        button = self.page.findChild(QPushButton, "compareRuns")
+        self.qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+        self.settle()
+        page = self.page.compare
+        self.click_tab(page.tabs, "Predictions")
+        return self.shown(page.predictions)
+
+    def shown(self, tab: LazyTab) -> FlipsView:
+        self.qtbot.waitUntil(lambda: tab.view is not None and tab.view.isVisible())
+        self.settle()
+        assert isinstance(tab.view, FlipsView)
+        return tab.view
+
+    def click_tab(self, tabs, title: str) -> None:
+        place = next(n for n in range(tabs.count()) if tabs.tabText(n) == title)
+        bar = tabs.tabBar()
+        self.qtbot.mouseClick(bar, Qt.MouseButton.LeftButton, pos=bar.tabRect(place).center())
+        assert tabs.currentIndex() == place
+
+    def choose(self, box: QComboBox, text: str) -> None:
+        """Choose by the keyboard, as a user does who types the first letters."""
+        box.setFocus()
+        place = next(n for n in range(box.count()) if box.itemText(n).startswith(text))
+        while box.currentIndex() != place:
+            key = Qt.Key.Key_Down if box.currentIndex() < place else Qt.Key.Key_Up
+            self.qtbot.keyClick(box, key)
+
+    def have_images(self, view: FlipsView) -> None:
+        """Wait until no image on the screen is missing."""
+        grid = view.images
+        self.qtbot.waitUntil(lambda: bool(grid.visible_rows()))
+        self.qtbot.waitUntil(lambda: not grid.flipped.without_picture(grid.visible_rows()))
+
+
+@pytest.fixture
+def bench(
+    qtbot: QtBot, state: AppState, background: Background, tmp_path: Path, task: Task
+) -> Iterator[Bench]:
+    made = Bench(qtbot, state, background, tmp_path, task)
+    yield made
+    made.controller.close()
+    theme.use(theme.LIGHT)
+
+
+def examples(view: FlipsView) -> list[int]:
+    return [view.images.flipped.example(row) for row in range(view.images.flipped.rowCount())]
+
+
+def test_a_run_shows_what_flipped_with_the_images(bench: Bench, task: Task) -> None:
+    view = bench.look_at(SECOND.run_id)
+    assert view.notice.state == "ready"
+    assert view.sentence.text().startswith(
+        "On 450 test examples the model before is right on 98.67 %, the model after on 91.11 % "
+        "(38 became wrong and 4 became right): the model after is worse by 7.56 pp"
+    )
+    assert view.kind.currentText() == "Newly wrong (38)"
+    # The surest mistakes first.
+    assert examples(view) == list(range(43, 5, -1))
+    bench.have_images(view)
+    picture = view.images.flipped.data(view.images.flipped.index(0), Qt.ItemDataRole.DecorationRole)
+    assert task.test is not None
+    expected = task.test.images[43, 0]
+    shown = picture.toImage()
+    grey = [[shown.pixelColor(x, y).red() for x in range(8)] for y in range(8)]
+    scale = 1 if expected.dtype.is_floating_point is False else 255
+    assert np.abs(np.array(grey) - expected.numpy() * scale).max() <= 1
+
+
+def test_only_images_that_can_be_seen_are_read(bench: Bench) -> None:
+    view = bench.look_at(SECOND.run_id)
+    bench.have_images(view)
+    grid = view.images
+    missing = grid.flipped.without_picture(range(grid.flipped.rowCount()))
+    assert missing
+    grid.setFocus()
+    bench.qtbot.keyClick(grid, Qt.Key.Key_End)
+    bench.have_images(view)
+    assert len(grid.flipped.without_picture(range(grid.flipped.rowCount()))) < len(missing)
+
+
+def test_filters_by_kind_and_class(bench: Bench, task: Task) -> None:
+    view = bench.look_at(SECOND.run_id)
+    bench.choose(view.kind, "Newly right")
+    assert examples(view) == [3, 2, 1, 0]
+    bench.choose(view.kind, "Changed, both wrong")
+    assert examples(view) == [5, 4]
+    bench.choose(view.kind, "All that changed")
+    assert len(examples(view)) == 44
+    assert task.test is not None
+    wanted = [n for n in range(43, -1, -1) if int(task.test.labels[n]) == 3]
+    bench.choose(view.class_filter, "3")
+    assert examples(view) == wanted
+    bench.choose(view.kind, "Same wrong answer")
+    assert examples(view) == []
+    assert view.images_notice.text == "No example is of this kind: choose another one above."
+
+
+def test_choosing_an_example_tells_it_in_words(bench: Bench, task: Task) -> None:
+    view = bench.look_at(SECOND.run_id)
+    bench.have_images(view)
+    grid = view.images
+    assert view.readout.text() == "38 shown. Under each image: true class, before, after."
+    spy = QSignalSpy(grid.example_chosen)
+    place = grid.visualRect(grid.flipped.index(1)).center()
+    bench.qtbot.mouseClick(grid.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    assert spy.at(spy.count() - 1)[0] == 42
+    assert task.test is not None
+    label = int(task.test.labels[42])
+    assert view.readout.text() == (
+        f"Example 42: newly wrong; true class: {label}; before: {label} · 17 % (right); "
+        f"after: {(label + 2) % 10} · 17 % (wrong)"
+    )
+    assert grid.flipped.data(grid.flipped.index(1), CAPTION_ROLE)[0] == "▼"
+    assert grid.flipped.data(grid.flipped.index(1), Qt.ItemDataRole.AccessibleTextRole) == view.readout.text()
+
+
+def test_counts_classes_and_confusions(bench: Bench) -> None:
+    view = bench.look_at(SECOND.run_id)
+    square = view.square.table
+    assert [[square.cell(row, column).text for column in range(1, 4)] for row in range(3)] == [
+        ["406", "▼ 38", "444"],
+        ["▲ 4", "2", "6"],
+        ["410", "40", "450"],
+    ]
+    bench.click_tab(view.tabs, "Counts")
+    facts = {
+        view.facts.table.cell(row, 0).text: view.facts.table.cell(row, 1).text
+        for row in range(view.facts.table.rowCount())
+    }
+    assert facts["Difference"] == "▼ −7.56 pp"
+    assert facts["McNemar’s exact p"] == "< 0.0001"
+    assert "Newcombe" in view.facts.table.cell(3, 0).tip
+    bench.click_tab(view.tabs, "Classes")
+    rows = view.classes.table
+    assert rows.rowCount() == 10
+    assert sum(int(rows.cell(row, 5).text) for row in range(10)) == 38
+    assert sum(int(rows.cell(row, 6).text) for row in range(10)) == 4
+    bench.click_tab(view.tabs, "Confusions")
+    assert view.confusion_front.currentWidget() is view.confusion_list
+    assert view.confusion_list.table.rowCount() > 0
+    bench.choose(view.confusion_kind, "Change, as a picture")
+    assert view.picture.drawn
+    theme.use(theme.DARK)
+    assert view.picture.drawn
+
+
+def test_a_teacher_is_set_against_its_student(bench: Bench, task: Task) -> None:
+    assert task.test is not None
+    where = bench.store.folder / SECOND.run_id
+    keep_answers(where, task, task.test, TEACHER, answered(task, range(3)))
+    view = bench.look_at(SECOND.run_id)
+    assert [view.chooser.itemText(n) for n in range(view.chooser.count())] == [
+        "before → after",
+        "teacher → student",
+    ]
+    bench.choose(view.chooser, "teacher")
+    assert "the teacher is right on 99.33 %, the student on 91.11 %" in view.sentence.text()
+    assert view.readout.text().endswith("true class, teacher, student.")
+
+
+def test_a_run_of_an_older_version_says_what_to_do(bench: Bench) -> None:
+    view = bench.look_at(OLD.run_id)
+    assert view.notice.text == "Run 3 was measured by a version that kept no predictions: run it again."
+    bench.look_at(SECOND.run_id)
+    assert view.notice.state == "ready"
+    assert len(examples(view)) == 38
+
+
+def test_data_that_are_gone_are_told_once(bench: Bench, task: Task, tmp_path: Path) -> None:
+    assert task.test is not None
+    gone = replace(task, spec=TaskSpec("folder", folder=str(tmp_path / "gone")))
+    where = bench.store.folder / SECOND.run_id
+    keep_answers(where, gone, task.test, BEFORE, answered(task, WRONG_BEFORE))
+    keep_answers(where, gone, task.test, AFTER, answered(task, WRONG_AFTER, shift=2))
+    view = bench.look_at(SECOND.run_id)
+    bench.qtbot.waitUntil(lambda: view.images_notice.state == "failed")
+    assert "gone is not a folder" in view.images_notice.text
+    # Everything else is there.
+    assert view.square.table.cell(0, 2).text == "▼ 38"
+
+
+def test_the_baseline_against_the_run_that_is_chosen(bench: Bench) -> None:
+    view = bench.compare(FIRST.run_id, SECOND.run_id, OLD.run_id)
+    assert [view.chooser.itemText(n) for n in range(view.chooser.count())] == [
+        "#1 → #2 prune 90 %",
+        "#1 → #3 prune 85 %",
+    ]
+    assert "run 1 is right on 98.67 %, run 2 on 91.11 %" in view.sentence.text()
+    assert view.square.table.cell(0, 0).text == "#1: right"
+    bench.choose(view.chooser, "#1 → #3")
+    assert view.pair_notice.text == "Run 3 was measured by a version that kept no predictions: run it again."
+    bench.choose(view.chooser, "#1 → #2")
+    assert view.pair_notice.state == "ready"
+    bench.have_images(view)
+    baseline = bench.page.compare.baseline
+    baseline.setFocus()
+    bench.qtbot.keyClick(baseline, Qt.Key.Key_Down)
+    bench.settle()
+    assert view.chooser.itemText(0) == "#2 → #1 prune 50 %"
+    assert "(4 became wrong and 38 became right): run 1 is better by 7.56 pp" in view.sentence.text()
+
+
+def test_the_finding_of_a_comparison_rests_on_the_predictions(bench: Bench) -> None:
+    bench.compare(FIRST.run_id, SECOND.run_id)
+    page = bench.page.compare
+    assert "more than noise" in page.verdict.text()
+    assert "McNemar's exact test: p < 0.0001" in page.verdict.toolTip()
+    bench.compare(FIRST.run_id, OLD.run_id)
+    assert "McNemar's exact test" not in page.verdict.toolTip()
+
+
+def test_nothing_is_read_before_the_tab_is_looked_at(bench: Bench) -> None:
+    bench.state.set_runs((SECOND.run_id,))
+    bench.settle()
+    assert bench.page.details.predictions.view is None
