@@ -17,6 +17,8 @@ SAME_WRONG, BOTH_RIGHT = "both wrong, same answer", "both right"
 KINDS = (NEWLY_WRONG, NEWLY_RIGHT, OTHERWISE_WRONG, SAME_WRONG, BOTH_RIGHT)
 """Every example is of exactly one kind."""
 
+MOST_CONFUSED = 400
+
 CHANGED = (NEWLY_WRONG, NEWLY_RIGHT, OTHERWISE_WRONG)
 
 
@@ -41,7 +43,10 @@ class Flips:
     Attributes:
         kinds: for each example, its place in `KINDS`, int8 [N].
         difference: accuracy of the second less that of the first, a fraction; `low` and `high` bound its 95 % interval.
-        confusion_first, confusion_second: how often each class (rows) was given each name (columns), int64 [C, C].
+        total_by_class, right_first_by_class, right_second_by_class: examples of each class, and how many of them the
+            first and the second get right, int64 [C]; `newly_wrong_by_class` and `newly_right_by_class` likewise.
+        confused: wrong answers counted, int64 [K, 4]: true class, answer, how often the first and the second give it;
+            those whose number changed most come first, then the frequent ones; at most `MOST_CONFUSED`.
     """
 
     count: int
@@ -51,10 +56,12 @@ class Flips:
     difference: float
     low: float
     high: float
-    confusion_first: NDArray[np.int64]
-    confusion_second: NDArray[np.int64]
+    total_by_class: NDArray[np.int64]
+    right_first_by_class: NDArray[np.int64]
+    right_second_by_class: NDArray[np.int64]
     newly_wrong_by_class: NDArray[np.int64]
     newly_right_by_class: NDArray[np.int64]
+    confused: NDArray[np.int64]
 
     def number(self, kind: str) -> int:
         """How many examples are of this kind."""
@@ -105,6 +112,10 @@ def find_flips(
     lost, won = counts[NEWLY_WRONG], counts[NEWLY_RIGHT]
     wrong = counts[SAME_WRONG] + counts[OTHERWISE_WRONG]
     low, high = paired_interval(counts[BOTH_RIGHT], won, lost, wrong)
+
+    def by_class(chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
+        return np.bincount(labels[chosen], minlength=classes).astype(np.int64)
+
     return Flips(
         len(labels),
         kinds,
@@ -113,10 +124,12 @@ def find_flips(
         (won - lost) / len(labels),
         low,
         high,
-        confusion(labels, first, classes),
-        confusion(labels, second, classes),
-        np.bincount(labels[kinds == KINDS.index(NEWLY_WRONG)], minlength=classes).astype(np.int64),
-        np.bincount(labels[kinds == KINDS.index(NEWLY_RIGHT)], minlength=classes).astype(np.int64),
+        by_class(np.ones(len(labels), np.bool_)),
+        by_class(right_first),
+        by_class(right_second),
+        by_class(kinds == KINDS.index(NEWLY_WRONG)),
+        by_class(kinds == KINDS.index(NEWLY_RIGHT)),
+        _confused(labels, first, second, classes),
     )
 
 
@@ -169,6 +182,22 @@ def confusion(labels: NDArray[np.integer], given: NDArray[np.integer], classes: 
     """How often each class (rows) was given each name (columns), int64 [classes, classes]."""
     cells = labels.astype(np.int64) * classes + given
     return np.bincount(cells, minlength=classes * classes).reshape(classes, classes).astype(np.int64)
+
+
+def _confused(
+    labels: NDArray[np.integer], first: NDArray[np.integer], second: NDArray[np.integer], classes: int
+) -> NDArray[np.int64]:
+    # Only pairs that occur: a matrix of 1,000 classes has a million cells, nearly all of them empty.
+    counted = []
+    for given in (first, second):
+        wrong = given != labels
+        counted.append(np.unique(labels[wrong].astype(np.int64) * classes + given[wrong], return_counts=True))
+    cells = np.union1d(counted[0][0], counted[1][0])
+    often = np.zeros((len(cells), 2), np.int64)
+    for column, (found, counts) in enumerate(counted):
+        often[np.searchsorted(cells, found), column] = counts
+    order = np.lexsort((-often.sum(1), -np.abs(often[:, 1] - often[:, 0])))[:MOST_CONFUSED]
+    return np.column_stack((cells[order] // classes, cells[order] % classes, often[order]))
 
 
 def sentence_of(flips: Flips, first: str, second: str, examples: str = "test examples") -> str:

@@ -76,14 +76,14 @@ def _by_class(pair: FlipPair) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     heads = ("Class", "Examples", f"{pair.first} right", f"{pair.second} right", NEWLY_WRONG, NEWLY_RIGHT)
     rows: list[tuple[str, ...]] = []
     for place, name in enumerate(pair.predictions.class_names):
-        total = int(flips.confusion_first[place].sum())
+        total = int(flips.total_by_class[place])
         if total:
             rows.append(
                 (
                     name,
                     formatting.count(total),
-                    formatting.percent(int(flips.confusion_first[place, place]) / total),
-                    formatting.percent(int(flips.confusion_second[place, place]) / total),
+                    formatting.percent(int(flips.right_first_by_class[place]) / total),
+                    formatting.percent(int(flips.right_second_by_class[place]) / total),
                     formatting.count(int(flips.newly_wrong_by_class[place])),
                     formatting.count(int(flips.newly_right_by_class[place])),
                 )

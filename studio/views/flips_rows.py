@@ -11,6 +11,7 @@ from core.analysis.prediction_flips import (
     NEWLY_WRONG,
     OTHERWISE_WRONG,
     SAME_WRONG,
+    confusion,
     probability,
 )
 from core.findings import Matrix
@@ -25,7 +26,6 @@ NEWCOMBE = (
     "The 95 % interval of a difference measured on the same examples (Newcombe, Statistics in Medicine 17, 1998, "
     "method 10)."
 )
-MOST_CONFUSIONS = 400
 
 
 def square(pair: FlipPair) -> tuple[list[Head], list[tuple[Cell, ...]]]:
@@ -96,13 +96,13 @@ def by_class(pair: FlipPair) -> tuple[list[Head], list[tuple[Cell, ...]]]:
         Head("▲", "Newly right", right=True),
     ]
     rows = []
-    totals = flips.confusion_first.sum(1)
+    totals = flips.total_by_class
     for place, name in enumerate(pair.predictions.class_names):
         total = int(totals[place])
         if not total:
             continue
-        first = int(flips.confusion_first[place, place]) / total
-        second = int(flips.confusion_second[place, place]) / total
+        first = int(flips.right_first_by_class[place]) / total
+        second = int(flips.right_second_by_class[place]) / total
         shown = formatting.points(second - first, 1)
         tone = "good" if "▲" in shown else "bad" if "▼" in shown else ""
         rows.append(
@@ -128,37 +128,32 @@ def confusions(pair: FlipPair) -> tuple[list[Head], list[tuple[Cell, ...]]]:
         Head(pair.second, "How often", right=True),
         Head("Change", right=True),
     ]
-    first, second = pair.flips.confusion_first.copy(), pair.flips.confusion_second.copy()
-    np.fill_diagonal(first, 0)
-    np.fill_diagonal(second, 0)
-    change = second - first
-    # First by change, then by how often.
-    order = np.lexsort((-(first + second).ravel(), -np.abs(change).ravel()))[:MOST_CONFUSIONS]
     names = pair.predictions.class_names
     rows = []
-    for cell in order.tolist():
-        row, column = divmod(cell, len(names))
-        if first[row, column] or second[row, column]:
-            value = int(change[row, column])
-            sign = "+" if value > 0 else "−" if value < 0 else "±"
-            rows.append(
-                (
-                    Cell(names[row]),
-                    Cell(names[column]),
-                    _number(int(first[row, column])),
-                    _number(int(second[row, column])),
-                    Cell(f"{sign}{abs(value):,}", right=True),
-                )
+    for label, given, first, second in pair.flips.confused.tolist():
+        value = second - first
+        sign = "+" if value > 0 else "−" if value < 0 else "±"
+        rows.append(
+            (
+                Cell(names[label]),
+                Cell(names[given]),
+                _number(first),
+                _number(second),
+                Cell(f"{sign}{abs(value):,}", right=True),
             )
+        )
     return heads, rows
 
 
 def confusion_matrix(pair: FlipPair, which: str) -> Matrix:
     """Wrong answers as a matrix: of "first", of "second", or how they "change"."""
-    first, second = pair.flips.confusion_first, pair.flips.confusion_second
-    values = {"first": first, "second": second, "change": second - first}[which].copy()
+    names, labels = tuple(pair.predictions.class_names), pair.predictions.labels
+    first, second = (
+        confusion(labels, answers.predicted, len(names))
+        for answers in (pair.first_answers, pair.second_answers)
+    )
+    values = {"first": first, "second": second, "change": second - first}[which]
     np.fill_diagonal(values, 0)
-    names = tuple(pair.predictions.class_names)
     return Matrix(
         tuple(tuple(float(value) for value in row) for row in values.tolist()),
         names,

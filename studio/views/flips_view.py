@@ -1,6 +1,6 @@
 """The Predictions tab: which examples flipped between two models, the test that tells noise, and the images."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,6 +61,7 @@ class FlipsView(QWidget):
         super().__init__(parent)
         self.setObjectName("flipsView")
         self._choices: tuple[FlipChoice, ...] = ()
+        self._stale: dict[int, Callable[[], None]] = {}
         self.chooser = _choice(
             "flipsPair", "Which predictions", "Whose predictions are set against each other"
         )
@@ -83,6 +84,7 @@ class FlipsView(QWidget):
             ("Confusions", "Which class is taken for which", self._confusions_page()),
         ):
             self.tabs.setTabToolTip(self.tabs.addTab(page, title), tip)
+        self.tabs.currentChanged.connect(self._fill_page)
         self._inside = QWidget()
         inside = QVBoxLayout(self._inside)
         inside.setContentsMargins(0, 0, 0, 0)
@@ -256,7 +258,7 @@ class FlipsView(QWidget):
         self.sentence.setText(pair.sentence)
         self.sentence.updateGeometry()
         names = pair.predictions.class_names
-        totals = pair.flips.confusion_first.sum(1)
+        totals = pair.flips.total_by_class
         self._refill(self.kind, [(title, kinds) for title, kinds in kinds_offered(pair)], by_place=True)
         self._refill(
             self.class_filter,
@@ -275,23 +277,39 @@ class FlipsView(QWidget):
             ],
             by_place=True,
         )
-        self.square.table.show_rows(*square(pair))
-        self.square.stretch(1, 1, 1, 1)
-        self.square.fit_height()
-        self.facts.table.show_rows(*facts(pair))
-        self.facts.stretch(1, 1)
-        self.facts.fit_height()
-        self.classes.table.show_rows(*by_class(pair))
-        self.classes.stretch(1, 0, 0, 0, 0, 0, 0)
-        for column, width in enumerate((76, 72, 72, 90, 44, 44), 1):
-            self.classes.setColumnWidth(column, width)
-        self.confusion_list.table.show_rows(*confusions(pair))
-        self.confusion_list.stretch(1, 1, 0, 0, 0)
-        for column in (2, 3, 4):
-            self.confusion_list.setColumnWidth(column, 76)
-        self._fill_confusions()
         self._filter()
+        self._stale = {1: self._fill_counts, 2: self._fill_classes, 3: self._fill_confusion_list}
+        self._fill_page(self.tabs.currentIndex())
         self.pair_changed.emit()
+
+    def _fill_page(self, place: int) -> None:
+        """Fill the page in front unless it is up to date: a thousand classes take a while."""
+        if (fill := self._stale.pop(place, None)) is not None:
+            fill()
+
+    def _fill_counts(self) -> None:
+        if (pair := self.pair) is not None:
+            self.square.table.show_rows(*square(pair))
+            self.square.stretch(1, 1, 1, 1)
+            self.square.fit_height()
+            self.facts.table.show_rows(*facts(pair))
+            self.facts.stretch(1, 1)
+            self.facts.fit_height()
+
+    def _fill_classes(self) -> None:
+        if (pair := self.pair) is not None:
+            self.classes.table.show_rows(*by_class(pair))
+            self.classes.stretch(1, 0, 0, 0, 0, 0, 0)
+            for column, width in enumerate((76, 72, 72, 90, 44, 44), 1):
+                self.classes.setColumnWidth(column, width)
+
+    def _fill_confusion_list(self) -> None:
+        if (pair := self.pair) is not None:
+            self.confusion_list.table.show_rows(*confusions(pair))
+            self.confusion_list.stretch(1, 1, 0, 0, 0)
+            for column in (2, 3, 4):
+                self.confusion_list.setColumnWidth(column, 76)
+            self._fill_confusions()
 
     def _fill_confusions(self, _index: int = 0) -> None:
         pair, which = self.pair, self.confusion_kind.currentData()
@@ -341,7 +359,8 @@ class FlipsView(QWidget):
             box.setCurrentIndex(max(0, min(place, box.count() - 1)))
 
     def _restyle(self, _tokens: theme.Tokens) -> None:
-        self._fill_confusions()
+        if self.pair is not None and 3 not in self._stale:
+            self._fill_confusions()
 
 
 def _surest_first(pair: FlipPair, examples: NDArray[np.intp]) -> NDArray[np.intp]:

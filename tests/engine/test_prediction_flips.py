@@ -42,6 +42,24 @@ def test_every_example_is_of_one_kind() -> None:
     assert flips.indices(NEWLY_WRONG, OTHERWISE_WRONG).tolist() == [2, 5]
     assert flips.newly_wrong_by_class.tolist() == [0, 1, 0]
     assert flips.newly_right_by_class.tolist() == [1, 1, 0]
+    assert flips.total_by_class.tolist() == [2, 2, 3]
+    assert flips.right_first_by_class.tolist() == [1, 1, 1]
+    assert flips.right_second_by_class.tolist() == [2, 1, 1]
+
+
+def test_confused_pairs_are_the_cells_of_the_confusions() -> None:
+    generator = np.random.default_rng(3)
+    labels, first, second = generator.integers(0, 9, (3, 400))
+    flips = find_flips(labels, first, second, 9)
+    one, other = confusion(labels, first, 9), confusion(labels, second, 9)
+    found = {(row, column): (a, b) for row, column, a, b in flips.confused.tolist()}
+    for row in range(9):
+        for column in range(9):
+            if row != column and (one[row, column] or other[row, column]):
+                assert found.pop((row, column)) == (one[row, column], other[row, column])
+    assert not found
+    change = np.abs(flips.confused[:, 3] - flips.confused[:, 2])
+    assert (np.diff(change) <= 0).all()
 
 
 def test_confusions_are_those_of_scikit_learn() -> None:

@@ -213,13 +213,13 @@ def test_choosing_an_example_tells_it_in_words(bench: Bench, task: Task) -> None
 
 def test_counts_classes_and_confusions(bench: Bench) -> None:
     view = bench.look_at(SECOND.run_id)
+    bench.click_tab(view.tabs, "Counts")
     square = view.square.table
     assert [[square.cell(row, column).text for column in range(1, 4)] for row in range(3)] == [
         ["406", "▼ 38", "444"],
         ["▲ 4", "2", "6"],
         ["410", "40", "450"],
     ]
-    bench.click_tab(view.tabs, "Counts")
     facts = {
         view.facts.table.cell(row, 0).text: view.facts.table.cell(row, 1).text
         for row in range(view.facts.table.rowCount())
@@ -273,6 +273,7 @@ def test_data_that_are_gone_are_told_once(bench: Bench, task: Task, tmp_path: Pa
     bench.qtbot.waitUntil(lambda: view.images_notice.state == "failed")
     assert "gone is not a folder" in view.images_notice.text
     # Everything else is there.
+    bench.click_tab(view.tabs, "Counts")
     assert view.square.table.cell(0, 2).text == "▼ 38"
 
 
@@ -283,7 +284,9 @@ def test_the_baseline_against_the_run_that_is_chosen(bench: Bench) -> None:
         "#1 → #3 prune 85 %",
     ]
     assert "run 1 is right on 98.67 %, run 2 on 91.11 %" in view.sentence.text()
+    bench.click_tab(view.tabs, "Counts")
     assert view.square.table.cell(0, 0).text == "#1: right"
+    bench.click_tab(view.tabs, "Images")
     bench.choose(view.chooser, "#1 → #3")
     assert view.pair_notice.text == "Run 3 was measured by a version that kept no predictions: run it again."
     bench.choose(view.chooser, "#1 → #2")
