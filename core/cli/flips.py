@@ -6,20 +6,12 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from core import formatting
-from core.analysis.prediction_flips import (
-    BOTH_RIGHT,
-    CHANGED,
-    KINDS,
-    NEWLY_RIGHT,
-    NEWLY_WRONG,
-    OTHERWISE_WRONG,
-    SAME_WRONG,
-)
+from core.analysis.prediction_flips import CHANGED, KINDS
 from core.cli.tables import text_table, to_json
 from core.errors import StudioError
 from core.files import write_text
 from core.history.flips import FlipPair, pair_between, pairs_within, predictions_of
+from core.history.flips_text import METHODS, by_class, otherwise_wrong, square
 from core.history.store import open_history
 
 
@@ -40,55 +32,16 @@ def tell_flips(options: argparse.Namespace) -> int:
     if options.json:
         print(to_json([_to_json(pair) for pair in pairs]))
         return 0
-    print("\n\n".join(_told(pair) for pair in pairs))
+    print("\n\n\n".join(_told(pair) for pair in pairs))
     if options.csv is not None:
         print(f"\nEvery example that changed stands in {options.csv}.")
     return 0
 
 
 def _told(pair: FlipPair) -> str:
-    flips = pair.flips
-    square = text_table(
-        ("", f"{pair.second} right", f"{pair.second} wrong"),
-        [
-            (
-                f"{pair.first} right",
-                *(formatting.count(flips.number(kind)) for kind in (BOTH_RIGHT, NEWLY_WRONG)),
-            ),
-            (
-                f"{pair.first} wrong",
-                formatting.count(flips.number(NEWLY_RIGHT)),
-                formatting.count(flips.number(OTHERWISE_WRONG) + flips.number(SAME_WRONG)),
-            ),
-        ],
-        right=(1, 2),
-    )
-    lines = [pair.sentence, "", square, ""]
-    lines.append(
-        f"{formatting.count(flips.number(OTHERWISE_WRONG))} are wrong both times, with different answers."
-    )
-    lines += ["", text_table(*_by_class(pair), right=(1, 2, 3, 4, 5))]
-    return "\n".join(lines)
-
-
-def _by_class(pair: FlipPair) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    flips = pair.flips
-    heads = ("Class", "Examples", f"{pair.first} right", f"{pair.second} right", NEWLY_WRONG, NEWLY_RIGHT)
-    rows: list[tuple[str, ...]] = []
-    for place, name in enumerate(pair.predictions.class_names):
-        total = int(flips.total_by_class[place])
-        if total:
-            rows.append(
-                (
-                    name,
-                    formatting.count(total),
-                    formatting.percent(int(flips.right_first_by_class[place]) / total),
-                    formatting.percent(int(flips.right_second_by_class[place]) / total),
-                    formatting.count(int(flips.newly_wrong_by_class[place])),
-                    formatting.count(int(flips.newly_right_by_class[place])),
-                )
-            )
-    return heads, rows
+    table = text_table(*square(pair), right=(1, 2))
+    classes = text_table(*by_class(pair), right=(1, 2, 3, 4, 5))
+    return "\n\n".join((pair.sentence, table, otherwise_wrong(pair), classes, METHODS))
 
 
 def _examples(pair: FlipPair) -> str:

@@ -6,6 +6,7 @@ from core.history.compare import ComparisonRow, compare_table
 from core.report.blocks import Block, Grid, Heading, Paragraph, Report
 from core.report.gathering import GatheredRun
 from core.report.plots import curve_pictures, layer_picture, trade_off_picture
+from core.report.prediction_blocks import blocks_between
 from core.report.run_report import facts, finding_blocks, protocol_paragraphs, subtitle_of
 
 
@@ -30,6 +31,7 @@ def comparison_report(runs: Sequence[GatheredRun], baseline: int = 0) -> Report:
         *_notes(table.rows, runs),
         *protocol_paragraphs([one for record in records for one in (record.before, record.after) if one]),
     ]
+    blocks += blocks_between(runs, baseline)
     pictures = [
         picture for picture in (trade_off_picture(records), layer_picture(runs)) if picture is not None
     ]

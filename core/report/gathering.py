@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from core.errors import StudioError
 from core.events import Finding, MetricPoint
+from core.history.flips import predictions_of
 from core.history.records import Artifact, RunRecord
 from core.history.rounds import round_findings, rounds_of
+from core.measurement.predictions import Predictions
 from core.measurement.records import LayerStatistics
 
 
@@ -21,7 +24,7 @@ class Store(Protocol):
 
 @dataclass(frozen=True)
 class GatheredRun:
-    """One run with its curves, layers, files and findings."""
+    """One run with its curves, layers, files, findings, and its predictions where it kept any that are still there."""
 
     record: RunRecord
     points: tuple[MetricPoint, ...]
@@ -29,6 +32,7 @@ class GatheredRun:
     after: tuple[LayerStatistics, ...]
     artifacts: tuple[Artifact, ...]
     findings: tuple[Finding, ...]
+    predictions: Predictions | None = None
 
 
 def gather(store: Store, name: str) -> GatheredRun:
@@ -40,11 +44,17 @@ def gather(store: Store, name: str) -> GatheredRun:
     record = store.run(name)
     run_id = record.run_id
     points = store.metrics(run_id)
+    artifacts = store.artifacts(run_id)
+    try:
+        predictions = predictions_of(record, artifacts)
+    except StudioError:
+        predictions = None
     return GatheredRun(
         record,
         points,
         store.layers(run_id, "before"),
         store.layers(run_id, "after"),
-        store.artifacts(run_id),
+        artifacts,
         (*store.findings(run_id), *round_findings(run_id, [rounds_of(record.recipe, points)])),
+        predictions,
     )

@@ -16,6 +16,7 @@ from core.measurement.records import LayerStatistics, Measurement
 from core.report.blocks import Block, Code, Grid, Heading, Paragraph, Picture, Report
 from core.report.gathering import GatheredRun
 from core.report.plots import curve_pictures, layer_picture
+from core.report.prediction_blocks import blocks_within
 
 
 def run_report(run: GatheredRun) -> Report:
@@ -33,6 +34,7 @@ def run_report(run: GatheredRun) -> Report:
     curves = curve_pictures([run])
     if curves:
         blocks += [Heading("Curves"), *curves]
+    blocks += blocks_within(run)
     blocks += _layers(run)
     blocks += finding_blocks(run.findings)
     blocks += [Heading("What was asked"), facts(record)]

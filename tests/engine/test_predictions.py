@@ -333,5 +333,13 @@ def test_the_command_tells_sentence_counts_and_classes(tmp_path: Path, capsys: p
     assert lines[0] == "example,kind,true class,#1,#1 confidence,#2,#2 confidence"
     changed = sum(counts[kind] for kind in ("newly wrong", "newly right", "changed, both wrong"))
     assert len(lines) == 1 + changed
+    page = tmp_path / "report.html"
+    assert main(["report", "1", "2", "--db", db, "--out", str(page)]) == 0
+    html = page.read_text()
+    assert "On 450 test examples run 1 is right on" in html
+    assert "McNemar" in html
+    assert main(["report", "2", "--db", db, "--out", str(page)]) == 0
+    assert "On 450 test examples the model before is right on" in page.read_text()
+    capsys.readouterr()
     assert main(["flips", "1", "2", "1", "--db", db]) == 2
     assert "one run or two" in capsys.readouterr().err
