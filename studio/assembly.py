@@ -15,6 +15,7 @@ from core.errors import StudioError
 from studio import theme
 from studio.actions import Actions, Situation
 from studio.controllers.export import ExportController
+from studio.controllers.export_runs import ExportRuns
 from studio.controllers.flow import FlowController
 from studio.controllers.help import HelpController
 from studio.controllers.hints import HintsController
@@ -122,6 +123,7 @@ class Assembly(QObject):
         self._export_page = ExportPage()
         window.set_page("export", self._export_page)
         self.export = ExportController(state, background, settings, self._export_page, window)
+        self.export_runs = ExportRuns(state, background, settings, self._export_page.runtimes, window)
         self._history_placeholder = self._make_placeholder()
         window.set_page("history", self._history_placeholder)
         for name, controller in (
@@ -197,6 +199,8 @@ class Assembly(QObject):
         self.workspaces.changed.connect(self.hints.workspace_changed)
         self.workspaces.changed.connect(self.export.workspace_changed)
         self.export.show_requested.connect(self.workspaces.export)
+        self.export_runs.run_requested.connect(self.runs.submit)
+        self.export_runs.show_run_requested.connect(self.flow.show_run)
         self.palette.run_chosen.connect(self.flow.show_run)
         self.palette.layer_chosen.connect(self.flow.show_layer)
         self.runs.show_history_requested.connect(self.workspaces.history)
@@ -385,11 +389,13 @@ class Assembly(QObject):
         self.jobs.show_run_requested.connect(self.flow.show_run)
         self.jobs.run_started.connect(self._run_started)
         self.jobs.run_ended.connect(self._changed)
+        self.jobs.run_ended.connect(self.export_runs.run_ended)
         history.resume_requested.connect(self.jobs.resume_run)
         self.actions.join("jobs", self.jobs)
         self.report = ReportController(self.state, self.background, self.settings, store, self.window)
         self.actions.join("report", self.report)
         self.palette.set_store(store)
+        self.export_runs.set_store(store)
         if self.inspect is not None:
             self.inspect.comparison.set_store(store)
         self.runs.set_jobs(self.jobs, history)
@@ -514,7 +520,12 @@ class Assembly(QObject):
     # -- from the history writer's thread ----------------------------------------------------------------------
 
     def _history_written(self, run_ids: frozenset[str]) -> None:
-        self.mailbox.post(lambda: self.history.runs_written(run_ids) if self.history is not None else None)
+        def tell() -> None:
+            if self.history is not None:
+                self.history.runs_written(run_ids)
+            self.export_runs.runs_written(run_ids)
+
+        self.mailbox.post(tell)
 
     def _history_not_written(self, error: StudioError) -> None:
         self.mailbox.post(lambda: self.state.problem.emit(Problem(error.message, error.details)))

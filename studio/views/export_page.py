@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
 
 from studio import icons, theme
 from studio.views.notice import PanelNotice
+from studio.views.runtime_panel import RuntimePanel
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class SizeRow:
 
 
 class ExportPage(QWidget):
-    """Truth in size above, saving below."""
+    """Truth in size above, exports for runtimes in the middle, saving below."""
 
     save_model = Signal()
     save_packed = Signal()
@@ -105,6 +106,11 @@ class ExportPage(QWidget):
         column.addWidget(_rule())
         column.addWidget(self.sizes_notice)
         column.addWidget(sizes)
+        column.addSpacing(2 * theme.SPACE)
+        column.addWidget(_heading("For a runtime"))
+        column.addWidget(_rule())
+        self.runtimes = RuntimePanel()
+        column.addWidget(self.runtimes)
         column.addSpacing(2 * theme.SPACE)
         column.addWidget(_heading("Save"))
         column.addWidget(_rule())
