@@ -115,7 +115,8 @@ class ParetoPanel(QWidget):
         self.show_list.setToolTip(
             "Search the history for what lies in the box, on top of the present search."
         )
-        self.show_list.setVisible(with_list)
+        if not with_list:  # to show a button that has no parent yet would open a window
+            self.show_list.hide()
         self.clear_box = QPushButton("Clear")
         self.clear_box.setObjectName(f"{name}Clear")
         self.clear_box.setToolTip("Choose nothing.")

@@ -254,5 +254,6 @@ def _muted(text: str) -> QLabel:
     label.setProperty("role", "muted")
     label.setWordWrap(True)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    label.setVisible(bool(text))
+    if not text:
+        label.hide()
     return label

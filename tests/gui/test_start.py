@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QObject, Qt, Signal
-from PySide6.QtWidgets import QApplication, QPushButton
+from PySide6.QtCore import QEvent, QObject, Qt, Signal
+from PySide6.QtWidgets import QApplication, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from core.errors import StudioError
@@ -153,6 +153,34 @@ def _started(qtbot: QtBot, qapp: QApplication, options: StartOptions) -> Applica
 @pytest.fixture(autouse=True)
 def light(qapp: QApplication) -> None:
     theme.apply(qapp, "light")
+
+
+class _Windows(QObject):
+    """Notes which widgets are shown as windows of their own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: list[str] = []
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Show and isinstance(watched, QWidget) and watched.isWindow():
+            self.shown.append(f"{type(watched).__name__} {watched.objectName()}")
+        return False
+
+
+def test_no_part_is_shown_as_a_window_of_its_own(qtbot: QtBot, qapp: QApplication, profile: Path) -> None:
+    # A widget that is shown before it has a parent flashes up and takes the keyboard from the window.
+    windows = _Windows()
+    qapp.installEventFilter(windows)
+    studio = _started(qtbot, qapp, StartOptions(profile=str(profile)))
+    try:
+        for workspace in ("compress", "history", "export", "inspect"):
+            studio.workspaces.show_workspace(workspace)
+            qtbot.wait(100)
+        assert windows.shown == ["MainWindow mainWindow"]
+    finally:
+        qapp.removeEventFilter(windows)
+        studio.close()
 
 
 def test_prune_this_model_is_one_click_away(qtbot: QtBot, qapp: QApplication, profile: Path) -> None:
