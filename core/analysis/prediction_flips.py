@@ -226,6 +226,17 @@ def sentence_of(flips: Flips, first: str, second: str, examples: str = "test exa
     return f"{begin} ({flipped}): {verdict} ({interval})."
 
 
+def headline_of(flips: Flips) -> str:
+    """The verdict on the second model in few words, for places with little room."""
+    if flips.number(NEWLY_WRONG) + flips.number(NEWLY_RIGHT) == 0:
+        return "right on the very same examples."
+    p = f"p {probability(flips.test.p)}"
+    if not flips.told_from_noise:
+        return f"{_signed(flips.difference)} pp, which cannot be told from noise ({p})."
+    word = "better" if flips.difference > 0 else "worse"
+    return f"{word} by {abs(100 * flips.difference):.2f} pp, more than noise ({p})."
+
+
 def probability(p: float) -> str:
     """A probability as a sentence has it: "= 0.0312", or "< 0.0001"."""
     return "< 0.0001" if p < 1e-4 else f"= {significant(p)}"

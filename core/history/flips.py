@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.analysis.prediction_flips import Flips, find_flips, probability, sentence_of
+from core.analysis.prediction_flips import Flips, find_flips, headline_of, probability, sentence_of
 from core.errors import StudioError
 from core.history.records import Artifact, RunRecord
 from core.history.verdict import Difference, Paired
@@ -27,13 +27,14 @@ class FlipPair:
     Attributes:
         first, second: short names for heads and cells: "before", "#12 prune 80 %".
         title: both: "before → after".
-        sentence: what the comparison found.
+        sentence: what the comparison found; `headline` says it in few words.
     """
 
     first: str
     second: str
     title: str
     sentence: str
+    headline: str
     predictions: Predictions
     first_answers: Answers
     second_answers: Answers
@@ -150,4 +151,5 @@ def _pair(
     flips = find_flips(predictions.labels, first.predicted, second.predicted, len(predictions.class_names))
     examples = "test examples" if predictions.split == "test" else f"examples ({predictions.split})"
     sentence = sentence_of(flips, *words, examples)
-    return FlipPair(names[0], names[1], title, sentence, predictions, first, second, flips)
+    headline = f"{names[1][0].upper()}{names[1][1:]}: {headline_of(flips)}"
+    return FlipPair(names[0], names[1], title, sentence, headline, predictions, first, second, flips)

@@ -106,7 +106,7 @@ def describe(pair: FlipPair, example: int) -> str:
         f"{name}: {text} ({'right' if right else 'wrong'})"
         for name, (text, right) in zip((pair.first, pair.second), given, strict=True)
     )
-    return f"Example {example:,}: {kind}; true class: {label}; {answers}"
+    return f"Example {example:,}: {label}; {answers}; {kind}"
 
 
 def _pixmap(image: NDArray[np.uint8]) -> QPixmap:

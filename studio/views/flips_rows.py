@@ -88,12 +88,12 @@ def by_class(pair: FlipPair) -> tuple[list[Head], list[tuple[Cell, ...]]]:
     flips = pair.flips
     heads = [
         Head("Class"),
-        Head("Examples", right=True),
         Head(pair.first, f"Share of the class that {pair.first} gets right", right=True),
         Head(pair.second, f"Share of the class that {pair.second} gets right", right=True),
         Head("Difference", "In percentage points", right=True),
         Head("▼", "Newly wrong", right=True),
         Head("▲", "Newly right", right=True),
+        Head("Examples", "How many examples of the class were judged", right=True),
     ]
     rows = []
     totals = flips.total_by_class
@@ -108,12 +108,12 @@ def by_class(pair: FlipPair) -> tuple[list[Head], list[tuple[Cell, ...]]]:
         rows.append(
             (
                 Cell(name),
-                _number(total),
                 Cell(formatting.percent(first, 1), repr(first), right=True),
                 Cell(formatting.percent(second, 1), repr(second), right=True),
                 Cell(shown, repr(second - first), tone, right=True),
                 _number(int(flips.newly_wrong_by_class[place])),
                 _number(int(flips.newly_right_by_class[place])),
+                _number(total),
             )
         )
     return heads, rows

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QSignalBlocker, QSize, Qt, Signal
-from PySide6.QtGui import QShowEvent
+from PySide6.QtGui import QResizeEvent, QShowEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QHBoxLayout,
@@ -24,6 +24,8 @@ from studio.tables.flipped import describe
 from studio.views.elided import ElidedLabel
 from studio.views.findings_view import MOST_CELLS, Picture
 from studio.views.flips_rows import (
+    MCNEMAR,
+    NEWCOMBE,
     by_class,
     confusion_matrix,
     confusions,
@@ -31,13 +33,15 @@ from studio.views.flips_rows import (
     kinds_offered,
     square,
 )
-from studio.views.flow import FlowLayout
 from studio.views.grid_view import GridView
 from studio.views.image_grid import ImageGrid
 from studio.views.notice import PanelNotice
 from studio.views.wrapped import WrappedLabel
 
 EVERY_CLASS = -1
+_LOW, _VERY_LOW, _NARROW = 360, 260, 500
+"""Pixels of height below which the finding is told in few words, in a narrow and in a wide view."""
+
 _NO_EXAMPLES = "No example is of this kind: choose another one above."
 
 
@@ -148,6 +152,10 @@ class FlipsView(QWidget):
         super().showEvent(event)
         self.seen.emit()
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._say()
+
     def sizeHint(self) -> QSize:
         return QSize(460, 480)
 
@@ -170,10 +178,11 @@ class FlipsView(QWidget):
         self.readout.setObjectName("flipsReadout")
         self.readout.setProperty("role", "small")
         page = QWidget()
-        bar = FlowLayout(theme.SPACE, theme.SPACE // 2)
+        bar = QHBoxLayout()
+        bar.setSpacing(theme.SPACE)
         bar.setContentsMargins(theme.SPACE, theme.SPACE // 2, theme.SPACE, theme.SPACE // 2)
-        bar.addWidget(self.kind)
-        bar.addWidget(self.class_filter)
+        bar.addWidget(self.kind, 3)
+        bar.addWidget(self.class_filter, 2)
         foot = QHBoxLayout()
         foot.setContentsMargins(theme.SPACE, theme.SPACE // 2, theme.SPACE, theme.SPACE // 2)
         foot.addWidget(self.readout, 1)
@@ -235,8 +244,7 @@ class FlipsView(QWidget):
         page = QWidget()
         bar = QHBoxLayout()
         bar.setContentsMargins(theme.SPACE, theme.SPACE // 2, theme.SPACE, theme.SPACE // 2)
-        bar.addWidget(self.confusion_kind)
-        bar.addStretch(1)
+        bar.addWidget(self.confusion_kind, 1)
         layout = QVBoxLayout(page)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
@@ -255,8 +263,7 @@ class FlipsView(QWidget):
                 self.pair_notice.show_empty(self._choices[place].why)
             return
         self.pair_notice.clear()
-        self.sentence.setText(pair.sentence)
-        self.sentence.updateGeometry()
+        self._say()
         names = pair.predictions.class_names
         totals = pair.flips.total_by_class
         self._refill(self.kind, [(title, kinds) for title, kinds in kinds_offered(pair)], by_place=True)
@@ -282,6 +289,16 @@ class FlipsView(QWidget):
         self._fill_page(self.tabs.currentIndex())
         self.pair_changed.emit()
 
+    def _say(self) -> None:
+        """The finding, in few words where the images would have no room otherwise."""
+        if (pair := self.pair) is not None:
+            low = self.height() < (_LOW if self.width() < _NARROW else _VERY_LOW)
+            self.readout.setHidden(low)
+            text = pair.headline if low else pair.sentence
+            self.sentence.setText(text)
+            self.sentence.setToolTip(f"{pair.sentence}\n\n{MCNEMAR}\n\n{NEWCOMBE}")
+            self.sentence.updateGeometry()
+
     def _fill_page(self, place: int) -> None:
         """Fill the page in front unless it is up to date: a thousand classes take a while."""
         if (fill := self._stale.pop(place, None)) is not None:
@@ -300,7 +317,7 @@ class FlipsView(QWidget):
         if (pair := self.pair) is not None:
             self.classes.table.show_rows(*by_class(pair))
             self.classes.stretch(1, 0, 0, 0, 0, 0, 0)
-            for column, width in enumerate((76, 72, 72, 90, 44, 44), 1):
+            for column, width in enumerate((64, 64, 84, 40, 40, 74), 1):
                 self.classes.setColumnWidth(column, width)
 
     def _fill_confusion_list(self) -> None:
@@ -378,5 +395,6 @@ def _choice(name: str, title: str, tip: str) -> QComboBox:
     box.setObjectName(name)
     box.setAccessibleName(title)
     box.setToolTip(tip)
-    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setMinimumContentsLength(8)
     return box

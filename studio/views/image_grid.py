@@ -28,9 +28,12 @@ from studio.tables.flipped import CAPTION_ROLE, Flipped
 
 Index = QModelIndex | QPersistentModelIndex
 
-IMAGE_SIDE = 96
+IMAGE_SIDE, SMALL_SIDE = 96, 64
+"""Pixels of an image's room; the small one where the grid is so low that no large cell would be seen whole."""
+
 _LINE = 16
-CELL_HEIGHT = IMAGE_SIDE + 3 * _LINE + 20
+_FRAME = 3 * _LINE + 20
+_LOW = 200
 _NARROWEST = 128
 _SETTLE_MS = 40
 _BATCH = 500
@@ -79,7 +82,9 @@ class ImageGrid(QListView):
             return range(0)
         across = max(1, self.viewport().width() // max(1, self._delegate.cell.width()))
         first = max(0, self.indexAt(QPoint(8, 8)).row())
-        return range(first, min(rows, first + across * (self.viewport().height() // CELL_HEIGHT + 2)))
+        return range(
+            first, min(rows, first + across * (self.viewport().height() // self._delegate.cell.height() + 2))
+        )
 
     def ask_for_images(self) -> None:
         """Say which of the images that can be seen are missing."""
@@ -90,7 +95,7 @@ class ImageGrid(QListView):
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if watched is self.viewport() and isinstance(event, QResizeEvent):
-            self._fit(event.size().width())
+            self._fit(event.size())
             self._look_soon()
         return super().eventFilter(watched, event)
 
@@ -102,11 +107,12 @@ class ImageGrid(QListView):
         super().currentChanged(current, previous)
         self.example_chosen.emit(self.flipped.example(current.row()) if current.isValid() else None)
 
-    def _fit(self, width: int) -> None:
+    def _fit(self, room: QSize) -> None:
         """Cells as wide as fill the width."""
-        across = max(1, width // _NARROWEST)
+        across = max(1, room.width() // _NARROWEST)
+        side = SMALL_SIDE if room.height() < _LOW else IMAGE_SIDE
         # One pixel less: what ends where the width ends would go into the next row.
-        cell = QSize(max(1, (width - 1) // across), CELL_HEIGHT)
+        cell = QSize(max(1, (room.width() - 1) // across), side + _FRAME)
         if cell != self._delegate.cell:
             self._delegate.cell = cell
             self.setGridSize(cell)
@@ -128,7 +134,7 @@ class _CellDelegate(QStyledItemDelegate):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self.cell = QSize(_NARROWEST, CELL_HEIGHT)
+        self.cell = QSize(_NARROWEST, IMAGE_SIDE + _FRAME)
 
     def sizeHint(self, _option: QStyleOptionViewItem, _index: Index) -> QSize:
         return self.cell
@@ -142,12 +148,13 @@ class _CellDelegate(QStyledItemDelegate):
         painter.fillRect(frame, QColor(tokens.selection if chosen else tokens.panel))
         painter.setPen(QPen(QColor(tokens.accent if chosen or focused else tokens.line), 2 if focused else 1))
         painter.drawRect(QRectF(frame).adjusted(0.5, 0.5, -0.5, -0.5))
-        room = QRect(frame.left() + 4, frame.top() + 5, frame.width() - 8, IMAGE_SIDE)
+        tall = self.cell.height() - _FRAME
+        room = QRect(frame.left() + 4, frame.top() + 5, frame.width() - 8, tall)
         picture = index.data(Qt.ItemDataRole.DecorationRole)
         if isinstance(picture, QPixmap):
             _draw_picture(painter, room, picture)
         else:
-            side = QRect(0, 0, IMAGE_SIDE, IMAGE_SIDE)
+            side = QRect(0, 0, tall, tall)
             side.moveCenter(room.center())
             painter.fillRect(side, QColor(tokens.raised))
         found = index.data(CAPTION_ROLE)

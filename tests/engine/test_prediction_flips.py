@@ -14,6 +14,7 @@ from core.analysis.prediction_flips import (
     SAME_WRONG,
     confusion,
     find_flips,
+    headline_of,
     mcnemar_exact,
     paired_interval,
     probability,
@@ -125,7 +126,10 @@ def test_sentences_take_noise_into_account() -> None:
     text = sentence_of(many, "run 1", "run 2")
     assert "run 2 is worse by 6.00 pp, more than noise would make of it (95 % interval −" in text
     assert "p < 0.0001" in text
+    assert headline_of(few) == "−1.00 pp, which cannot be told from noise (p = 0.203)."
+    assert headline_of(many) == "worse by 6.00 pp, more than noise (p < 0.0001)."
     same = find_flips(labels, first, first, 2)
+    assert headline_of(same) == "right on the very same examples."
     assert sentence_of(same, "run 1", "run 2").endswith("both are right on the very same examples.")
 
 

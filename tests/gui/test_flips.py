@@ -204,8 +204,7 @@ def test_choosing_an_example_tells_it_in_words(bench: Bench, task: Task) -> None
     assert task.test is not None
     label = int(task.test.labels[42])
     assert view.readout.text() == (
-        f"Example 42: newly wrong; true class: {label}; before: {label} · 17 % (right); "
-        f"after: {(label + 2) % 10} · 17 % (wrong)"
+        f"Example 42: {label}; before: {label} · 17 % (right); after: {(label + 2) % 10} · 17 % (wrong); newly wrong"
     )
     assert grid.flipped.data(grid.flipped.index(1), CAPTION_ROLE)[0] == "▼"
     assert grid.flipped.data(grid.flipped.index(1), Qt.ItemDataRole.AccessibleTextRole) == view.readout.text()
@@ -230,8 +229,8 @@ def test_counts_classes_and_confusions(bench: Bench) -> None:
     bench.click_tab(view.tabs, "Classes")
     rows = view.classes.table
     assert rows.rowCount() == 10
-    assert sum(int(rows.cell(row, 5).text) for row in range(10)) == 38
-    assert sum(int(rows.cell(row, 6).text) for row in range(10)) == 4
+    assert sum(int(rows.cell(row, 4).text) for row in range(10)) == 38
+    assert sum(int(rows.cell(row, 5).text) for row in range(10)) == 4
     bench.click_tab(view.tabs, "Confusions")
     assert view.confusion_front.currentWidget() is view.confusion_list
     assert view.confusion_list.table.rowCount() > 0
@@ -307,6 +306,17 @@ def test_the_finding_of_a_comparison_rests_on_the_predictions(bench: Bench) -> N
     assert "McNemar's exact test: p < 0.0001" in page.verdict.toolTip()
     bench.compare(FIRST.run_id, OLD.run_id)
     assert "McNemar's exact test" not in page.verdict.toolTip()
+
+
+def test_where_there_is_little_room_the_finding_is_short_and_images_small(bench: Bench) -> None:
+    view = bench.look_at(SECOND.run_id)
+    assert view.sentence.text() == view.pair.sentence
+    tall = view.images.gridSize().height()
+    bench.page.resize(1024, 470)
+    bench.qtbot.waitUntil(lambda: view.images.gridSize().height() < tall)
+    assert view.sentence.text() == "After: worse by 7.56 pp, more than noise (p < 0.0001)."
+    assert view.sentence.toolTip().startswith(view.pair.sentence)
+    assert view.images.visible_rows()
 
 
 def test_nothing_is_read_before_the_tab_is_looked_at(bench: Bench) -> None:
