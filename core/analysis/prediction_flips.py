@@ -234,7 +234,7 @@ def headline_of(flips: Flips) -> str:
     if not flips.told_from_noise:
         return f"{_signed(flips.difference)} pp, which cannot be told from noise ({p})."
     word = "better" if flips.difference > 0 else "worse"
-    return f"{word} by {abs(100 * flips.difference):.2f} pp, more than noise ({p})."
+    return f"{word} by {abs(100 * flips.difference):.2f} pp, beyond noise ({p})."
 
 
 def probability(p: float) -> str:

@@ -51,6 +51,23 @@ class Flipped(QAbstractListModel):
         """The place in the split of the example in a row."""
         return int(self._examples[row])
 
+    def text(self) -> str:
+        """All rows as tab-separated text, with full precision."""
+        pair = self._pair
+        if pair is None:
+            return ""
+        heads = ["example", "kind", "true class"]
+        for name in (pair.first, pair.second):
+            heads += [name, f"{name} confidence"]
+        lines = ["\t".join(heads)]
+        names, labels = pair.predictions.class_names, pair.predictions.labels
+        for example in self._examples.tolist():
+            cells = [str(example), KINDS[pair.flips.kinds[example]], names[labels[example]]]
+            for answers in (pair.first_answers, pair.second_answers):
+                cells += [names[answers.predicted[example]], repr(float(answers.confidence[example]))]
+            lines.append("\t".join(cells))
+        return "\n".join(lines) + "\n"
+
     def without_picture(self, rows: Iterable[int]) -> tuple[int, ...]:
         """The examples in these rows whose images are not there."""
         found = (self.example(row) for row in rows if 0 <= row < len(self._examples))

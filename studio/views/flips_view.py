@@ -183,7 +183,8 @@ class FlipsView(QWidget):
         bar.setContentsMargins(theme.SPACE, theme.SPACE // 2, theme.SPACE, theme.SPACE // 2)
         bar.addWidget(self.kind, 3)
         bar.addWidget(self.class_filter, 2)
-        foot = QHBoxLayout()
+        self._foot = QWidget()
+        foot = QHBoxLayout(self._foot)
         foot.setContentsMargins(theme.SPACE, theme.SPACE // 2, theme.SPACE, theme.SPACE // 2)
         foot.addWidget(self.readout, 1)
         layout = QVBoxLayout(page)
@@ -192,7 +193,7 @@ class FlipsView(QWidget):
         layout.addLayout(bar)
         layout.addWidget(self.images_notice)
         layout.addWidget(self.images, 1)
-        layout.addLayout(foot)
+        layout.addWidget(self._foot)
         return page
 
     def _counts_page(self) -> QWidget:
@@ -293,9 +294,9 @@ class FlipsView(QWidget):
         """The finding, in few words where the images would have no room otherwise."""
         if (pair := self.pair) is not None:
             low = self.height() < (_LOW if self.width() < _NARROW else _VERY_LOW)
-            self.readout.setHidden(low)
+            self._foot.setHidden(low)
             text = pair.headline if low else pair.sentence
-            self.sentence.setText(text)
+            self.sentence.setText(_unbroken(text))
             self.sentence.setToolTip(f"{pair.sentence}\n\n{MCNEMAR}\n\n{NEWCOMBE}")
             self.sentence.updateGeometry()
 
@@ -384,6 +385,13 @@ def _surest_first(pair: FlipPair, examples: NDArray[np.intp]) -> NDArray[np.intp
     """By the confidence of the second model: a sure mistake says more than a close one."""
     order = np.argsort(-pair.second_answers.confidence[examples], kind="stable")
     return examples[order]
+
+
+def _unbroken(text: str) -> str:
+    """Units stay on the line of their numbers."""
+    for apart in (" %", " pp", "p = ", "p < "):
+        text = text.replace(apart, apart.replace(" ", "\u00a0"))
+    return text
 
 
 def _of(name: str) -> str:

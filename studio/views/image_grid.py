@@ -13,7 +13,19 @@ from PySide6.QtCore import (
     QTimer,
     Signal,
 )
-from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPen, QPixmap, QResizeEvent, QShowEvent
+from PySide6.QtGui import (
+    QAction,
+    QColor,
+    QFont,
+    QFontMetrics,
+    QGuiApplication,
+    QKeySequence,
+    QPainter,
+    QPen,
+    QPixmap,
+    QResizeEvent,
+    QShowEvent,
+)
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QListView,
@@ -67,6 +79,12 @@ class ImageGrid(QListView):
         self.setItemDelegate(self._delegate)
         self.setModel(self.flipped)
         self.viewport().installEventFilter(self)
+        copy = QAction("Copy this list", self)
+        copy.setShortcut(QKeySequence(QKeySequence.StandardKey.Copy))
+        copy.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
+        copy.triggered.connect(self.copy)
+        self.addAction(copy)
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
         self._settle.setInterval(_SETTLE_MS)
@@ -90,6 +108,10 @@ class ImageGrid(QListView):
         """Say which of the images that can be seen are missing."""
         if wanted := self.flipped.without_picture(self.visible_rows()):
             self.images_wanted.emit(wanted)
+
+    def copy(self) -> None:
+        """Put the examples that are shown on the clipboard as a table."""
+        QGuiApplication.clipboard().setText(self.flipped.text())
 
     # -- inside ---------------------------------------------------------------------------------------------
 

@@ -127,7 +127,7 @@ def test_sentences_take_noise_into_account() -> None:
     assert "run 2 is worse by 6.00 pp, more than noise would make of it (95 % interval −" in text
     assert "p < 0.0001" in text
     assert headline_of(few) == "−1.00 pp, which cannot be told from noise (p = 0.203)."
-    assert headline_of(many) == "worse by 6.00 pp, more than noise (p < 0.0001)."
+    assert headline_of(many) == "worse by 6.00 pp, beyond noise (p < 0.0001)."
     same = find_flips(labels, first, first, 2)
     assert headline_of(same) == "right on the very same examples."
     assert sentence_of(same, "run 1", "run 2").endswith("both are right on the very same examples.")

@@ -340,6 +340,12 @@ def test_the_command_tells_sentence_counts_and_classes(tmp_path: Path, capsys: p
     assert "McNemar" in html
     assert main(["report", "2", "--db", db, "--out", str(page)]) == 0
     assert "On 450 test examples the model before is right on" in page.read_text()
+    # A run that travels as zip takes its predictions along.
+    other = str(tmp_path / "other" / "runs.db")
+    assert main(["pack", "2", "--db", db, "--out", str(tmp_path / "run.zip")]) == 0
+    assert main(["unpack", str(tmp_path / "run.zip"), "--db", other]) == 0
     capsys.readouterr()
+    assert main(["flips", "1", "--db", other]) == 0
+    assert capsys.readouterr().out == text
     assert main(["flips", "1", "2", "1", "--db", db]) == 2
     assert "one run or two" in capsys.readouterr().err

@@ -1,12 +1,13 @@
 """Predictions in the window: sentence, counts, filters and the images of what flipped, in a run and between two."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtTest import QSignalSpy
 from PySide6.QtWidgets import QComboBox, QPushButton
 from pytestqt.qtbot import QtBot
@@ -14,10 +15,11 @@ from pytestqt.qtbot import QtBot
 from core.data.catalog import load_task
 from core.data.spec import TaskSpec
 from core.data.task import TEST, Task
-from core.history.records import Artifact
+from core.history.records import Artifact, RunRecord
 from core.measurement.keeping import keep_answers
 from core.measurement.predictions import AFTER, BEFORE, FILE_NAME, KIND, TEACHER, Answers
 from studio import theme
+from studio.controllers.flips import _small_enough
 from studio.controllers.history import HistoryController
 from studio.jobs.background import Background
 from studio.state import AppState
@@ -43,9 +45,13 @@ def task() -> Task:
 class Store(FakeStore):
     """Runs 1 and 2 kept predictions."""
 
+    def __init__(self, records: Iterable[RunRecord], folder: Path) -> None:
+        super().__init__(records, folder)
+        self.kept = {FIRST.run_id, SECOND.run_id}
+
     def artifacts(self, run_id: str) -> tuple[Artifact, ...]:
         path = self.folder / run_id / FILE_NAME
-        kept = (Artifact(KIND, str(path), 1, run_id),) if run_id in (FIRST.run_id, SECOND.run_id) else ()
+        kept = (Artifact(KIND, str(path), 1, run_id),) if run_id in self.kept else ()
         return (*super().artifacts(run_id), *kept)
 
 
@@ -65,13 +71,9 @@ class Bench:
         self, qtbot: QtBot, state: AppState, background: Background, folder: Path, task: Task
     ) -> None:
         self.qtbot, self.state, self.background = qtbot, state, background
-        assert task.test is not None
-        for run, after in ((FIRST, range(6)), (SECOND, WRONG_AFTER)):
-            (folder / run.run_id).mkdir()
-            where = folder / run.run_id
-            keep_answers(where, task, task.test, BEFORE, answered(task, WRONG_BEFORE))
-            keep_answers(where, task, task.test, AFTER, answered(task, after, shift=2))
-        self.store = Store((FIRST, SECOND, OLD), folder)
+        self.task, self.store = task, Store((FIRST, SECOND, OLD), folder)
+        self.keep(FIRST.run_id, range(6))
+        self.keep(SECOND.run_id, WRONG_AFTER)
         self.page = HistoryPage()
         qtbot.addWidget(self.page)
         self.controller = HistoryController(state, background, self.store, self.page)
@@ -79,6 +81,14 @@ class Bench:
         self.page.show()
         self.controller.refresh()
         self.settle()
+
+    def keep(self, run_id: str, wrong_after: range) -> None:
+        """Write the predictions of a run."""
+        assert self.task.test is not None
+        where = self.store.folder / run_id
+        where.mkdir()
+        keep_answers(where, self.task, self.task.test, BEFORE, answered(self.task, WRONG_BEFORE))
+        keep_answers(where, self.task, self.task.test, AFTER, answered(self.task, wrong_after, shift=2))
 
     def settle(self) -> None:
         self.qtbot.waitUntil(lambda: self.background.idle)
@@ -143,10 +153,14 @@ def examples(view: FlipsView) -> list[int]:
     return [view.images.flipped.example(row) for row in range(view.images.flipped.rowCount())]
 
 
+def said(view: FlipsView) -> str:
+    return view.sentence.text().replace("\u00a0", " ")
+
+
 def test_a_run_shows_what_flipped_with_the_images(bench: Bench, task: Task) -> None:
     view = bench.look_at(SECOND.run_id)
     assert view.notice.state == "ready"
-    assert view.sentence.text().startswith(
+    assert said(view).startswith(
         "On 450 test examples the model before is right on 98.67 %, the model after on 91.11 % "
         "(38 became wrong and 4 became right): the model after is worse by 7.56 pp"
     )
@@ -210,6 +224,38 @@ def test_choosing_an_example_tells_it_in_words(bench: Bench, task: Task) -> None
     assert grid.flipped.data(grid.flipped.index(1), Qt.ItemDataRole.AccessibleTextRole) == view.readout.text()
 
 
+def test_the_list_can_be_copied(bench: Bench) -> None:
+    view = bench.look_at(SECOND.run_id)
+    bench.choose(view.kind, "Newly right")
+    view.images.setFocus()
+    bench.qtbot.keyClick(view.images, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+    lines = QGuiApplication.clipboard().text().splitlines()
+    assert lines[0].split("\t")[:4] == ["example", "kind", "true class", "before"]
+    assert [line.split("\t")[0] for line in lines[1:]] == ["3", "2", "1", "0"]
+
+
+def test_a_run_that_ends_while_it_is_looked_at_is_shown(bench: Bench) -> None:
+    bench.store.records[OLD.run_id] = replace(OLD, status="running", ended=None, after=None)
+    bench.controller.runs_written((OLD.run_id,))
+    bench.settle()
+    view = bench.look_at(OLD.run_id)
+    assert view.notice.text == "Run 3 is running: its predictions are here once it is finished."
+    bench.store.records[OLD.run_id] = OLD
+    bench.store.kept.add(OLD.run_id)
+    bench.keep(OLD.run_id, range(1))
+    bench.controller.runs_written((OLD.run_id,))
+    bench.qtbot.waitUntil(lambda: view.notice.state == "ready")
+    bench.settle()
+    assert "the model after on 99.78 %" in said(view)
+
+
+def test_large_images_come_small() -> None:
+    wide = np.zeros((300, 600, 3), np.uint8)
+    assert _small_enough(wide).shape == (96, 192, 3)
+    assert _small_enough(wide[:, :, :1]).shape == (96, 192, 1)
+    assert _small_enough(wide[:30, :30]).shape == (30, 30, 3)
+
+
 def test_counts_classes_and_confusions(bench: Bench) -> None:
     view = bench.look_at(SECOND.run_id)
     bench.click_tab(view.tabs, "Counts")
@@ -250,7 +296,7 @@ def test_a_teacher_is_set_against_its_student(bench: Bench, task: Task) -> None:
         "teacher → student",
     ]
     bench.choose(view.chooser, "teacher")
-    assert "the teacher is right on 99.33 %, the student on 91.11 %" in view.sentence.text()
+    assert "the teacher is right on 99.33 %, the student on 91.11 %" in said(view)
     assert view.readout.text().endswith("true class, teacher, student.")
 
 
@@ -282,7 +328,7 @@ def test_the_baseline_against_the_run_that_is_chosen(bench: Bench) -> None:
         "#1 → #2 prune 90 %",
         "#1 → #3 prune 85 %",
     ]
-    assert "run 1 is right on 98.67 %, run 2 on 91.11 %" in view.sentence.text()
+    assert "run 1 is right on 98.67 %, run 2 on 91.11 %" in said(view)
     bench.click_tab(view.tabs, "Counts")
     assert view.square.table.cell(0, 0).text == "#1: right"
     bench.click_tab(view.tabs, "Images")
@@ -296,7 +342,7 @@ def test_the_baseline_against_the_run_that_is_chosen(bench: Bench) -> None:
     bench.qtbot.keyClick(baseline, Qt.Key.Key_Down)
     bench.settle()
     assert view.chooser.itemText(0) == "#2 → #1 prune 50 %"
-    assert "(4 became wrong and 38 became right): run 1 is better by 7.56 pp" in view.sentence.text()
+    assert "(4 became wrong and 38 became right): run 1 is better by 7.56 pp" in said(view)
 
 
 def test_the_finding_of_a_comparison_rests_on_the_predictions(bench: Bench) -> None:
@@ -310,11 +356,11 @@ def test_the_finding_of_a_comparison_rests_on_the_predictions(bench: Bench) -> N
 
 def test_where_there_is_little_room_the_finding_is_short_and_images_small(bench: Bench) -> None:
     view = bench.look_at(SECOND.run_id)
-    assert view.sentence.text() == view.pair.sentence
+    assert said(view) == view.pair.sentence
     tall = view.images.gridSize().height()
     bench.page.resize(1024, 470)
     bench.qtbot.waitUntil(lambda: view.images.gridSize().height() < tall)
-    assert view.sentence.text() == "After: worse by 7.56 pp, more than noise (p < 0.0001)."
+    assert said(view) == "After: worse by 7.56 pp, beyond noise (p < 0.0001)."
     assert view.sentence.toolTip().startswith(view.pair.sentence)
     assert view.images.visible_rows()
 
