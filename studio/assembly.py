@@ -302,6 +302,7 @@ class Assembly(QObject):
             self.inspect.comparison.set_store(self.store)
         assert self._commands is not None
         self.inspect.prune_requested.connect(self._commands.prune_below)
+        self.inspect.bits_requested.connect(self._commands.give_bits)
         self.inspect.comparing.connect(self.flow.show_layer)
         assert self.layers is not None
         wall = WallController(self.state, self.layers, inspector.wall, self)

@@ -61,7 +61,9 @@ def find_grid(
     if ranges == "percentile":
         limit = _magnitude_at(groups, percentile)
         low, high = torch.maximum(low, -limit), torch.minimum(high, limit)
-    grid = QuantizedWeight("affine", bits, symmetric, axis, group_size, *_steps(low, high, bits, symmetric))
+    grid = QuantizedWeight(
+        "affine", bits, symmetric, axis, group_size, *steps_for(low, high, bits, symmetric)
+    )
     if ranges != "mse":
         return grid
     best = _squared_error(groups, grid)
@@ -71,7 +73,7 @@ def find_grid(
     for index in range(1, SHRINKS):
         factor = 1 - (1 - _NARROWEST) * index / SHRINKS
         tried = replace(grid)
-        steps = _steps(low * factor, high * factor, bits, symmetric)
+        steps = steps_for(low * factor, high * factor, bits, symmetric)
         tried = replace(grid, scale=steps[0], zero_point=steps[1])
         error = _squared_error(groups, tried)
         better = error < best
@@ -141,7 +143,7 @@ def _integers(groups: Tensor, record: QuantizedWeight) -> Tensor:
     return rounded.clamp(record.lowest, record.highest).to(torch.int32)
 
 
-def _steps(low: Tensor, high: Tensor, bits: int, symmetric: bool) -> tuple[Tensor, Tensor]:
+def steps_for(low: Tensor, high: Tensor, bits: int, symmetric: bool) -> tuple[Tensor, Tensor]:
     """Scale and zero point for ranges that contain zero."""
     lowest, highest = lowest_of(bits, symmetric), highest_of(bits, symmetric)
     width = torch.maximum(-low, high) if symmetric else high - low

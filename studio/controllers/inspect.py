@@ -23,6 +23,7 @@ from studio.tables.layer_columns import short_shape
 from studio.views.inspector import HEATMAP, HISTOGRAM, Inspector
 
 if TYPE_CHECKING:
+    from studio.controllers.grid import GridController
     from studio.controllers.inspect_threshold import ThresholdController
     from studio.controllers.inspect_work import WeightCache
 
@@ -37,6 +38,7 @@ class InspectController(QObject):
     """Connects the state and the inspector. Of two requests of a kind, only the later is answered."""
 
     comparing = Signal()  # the comparison is to be seen
+    bits_requested = Signal(object)  # Mapping[str, int]: give each layer so many bits of its own
     prune_requested = Signal(object)  # Mapping[str, LayerRemoval]: give each layer this sparsity of its own
 
     def __init__(
@@ -66,6 +68,7 @@ class InspectController(QObject):
         self.heatmap.compare_requested.connect(self.offer_models)
         self.comparison.changed.connect(self._share_comparison)
         self._threshold: ThresholdController | None = None
+        self._grid: GridController | None = None
         state.model_changed.connect(self._model_changed)
         state.layer_selection_changed.connect(self._selection_changed)
         inspector.ready.connect(self._views_ready)
@@ -159,6 +162,7 @@ class InspectController(QObject):
     def _views_ready(self) -> None:
         histogram, heatmap = self._inspector.histogram, self._inspector.heatmap
         if histogram is not None and heatmap is not None:
+            from studio.controllers.grid import GridController
             from studio.controllers.inspect_threshold import ThresholdController
 
             histogram.bins_changed.connect(self.refresh)
@@ -167,6 +171,9 @@ class InspectController(QObject):
             self._threshold = ThresholdController(self._background, histogram, self)
             self._threshold.prune_requested.connect(self.prune_requested)
             self._threshold.failed.connect(self._failed)
+            self._grid = GridController(self._background, histogram, self)
+            self._grid.bits_wanted.connect(self.bits_requested)
+            self._grid.failed.connect(self._failed)
             self.comparison.set_view(histogram)
             self.refresh()
 
@@ -248,6 +255,8 @@ class InspectController(QObject):
         self._ask_percentiles()
         if self._threshold is not None:
             self._threshold.set_layers(cache, tuple(layer for _, layer in layers))
+        if self._grid is not None:
+            self._grid.set_layers(cache, tuple(layer for _, layer in layers))
 
     def _ask_percentiles(self, _on: object = None) -> None:
         from studio.controllers.inspect_work import look_at_percentiles

@@ -13,6 +13,7 @@ from core.recipe import Recipe, load_recipe, save_recipe
 from core.registry import STEP_KINDS, STEPS
 from core.request import RunRequest
 from core.steps import PruneSettings, StepSettings
+from studio.controllers.recipe_bits import with_own_bits
 from studio.controllers.recipe_edit import RecipeEdit
 from studio.controllers.recipe_preview import RecipePreview
 from studio.controllers.recipe_view import (
@@ -198,6 +199,12 @@ class RecipeController(QObject):
         self._replace_prune_step(
             "Prune below a threshold", step, settings, exclude=excluded, overrides=overrides
         )
+
+    def give_bits(self, bits: Mapping[str, int | None]) -> None:
+        """Give layers bits of their own in the selected (or first) quantize step; None takes them back."""
+        if self._state.model is not None and bits:
+            recipe, step = with_own_bits(self._state.recipe, self._state.step, bits)
+            self._edit("Set own bits", recipe, step)
 
     # -- what the panel says -----------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ class RecipeEditor(Protocol):
     def exclude_layers(self, names: Sequence[str]) -> None: ...
     def override_layers(self, names: Sequence[str], sparsity: float) -> None: ...
     def prune_below(self, removals: Mapping[str, LayerRemoval]) -> None: ...
+    def give_bits(self, bits: Mapping[str, int | None]) -> None: ...
 
 
 class RecipeCommands(QObject):
@@ -97,6 +98,11 @@ class RecipeCommands(QObject):
         """Give layers the sparsity that a threshold on the histogram means (Mapping[str, LayerRemoval])."""
         self.show_requested.emit()
         self._editor.prune_below(cast(Mapping[str, LayerRemoval], removals))
+
+    def give_bits(self, bits: object) -> None:
+        """Give layers bits of their own (Mapping[str, int])."""
+        self.show_requested.emit()
+        self._editor.give_bits(cast(Mapping[str, int | None], bits))
 
     def _usual_percent(self) -> float:
         for settings in self._state.recipe.steps:

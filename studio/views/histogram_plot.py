@@ -16,6 +16,7 @@ from core.analysis.distributions import LayerDistribution
 from core.analysis.percentiles import USUAL
 from core.formatting import short_count, significant
 from studio import theme
+from studio.views.grid_marks import GridMarks
 from studio.views.histogram_marks import PercentileLines, ThresholdPair, faint, small_font
 from studio.views.histogram_words import Drawn, as_csv, read_out
 from studio.views.plot_frame import PlotFrame
@@ -95,6 +96,7 @@ class HistogramPlot(PlotFrame):
         self._percentile_lines.moved.connect(self.percentile_moved)
         self.threshold = ThresholdPair(self.plot)
         self.threshold.moved.connect(self.threshold_moved)
+        self.grid = GridMarks(self.plot)
         self.plot.installEventFilter(self)
         self._restyle(theme.tokens())
 
@@ -194,6 +196,7 @@ class HistogramPlot(PlotFrame):
                 self._draw_outline(one, reference_color(place, one, len(self._layers)), OUTLINES[place])
         self._draw_percentiles()
         self.threshold.restyle()
+        self.grid.restyle()
         self._draw_thresholds(tokens)
         zeros_left_out = any(one.statistics.zeros for one in self._layers) and not self._with_zeros
         if zeros_left_out and not self._own_axes:

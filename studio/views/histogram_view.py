@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QAction, QGuiApplication, QKeySequence, QResizeEvent
@@ -25,9 +26,13 @@ from studio import theme
 from studio.tables.distributions import DistributionTable
 from studio.views.elided import ElidedLabel
 from studio.views.flow import FlowLayout
+from studio.views.grid_bar import GridBar
 from studio.views.histogram_plot import HistogramPlot
 from studio.views.references import Reference
 from studio.views.threshold_bar import ThresholdBar, ThresholdShown
+
+if TYPE_CHECKING:
+    from core.quantization.grid_preview import GridPreview
 
 MOST_DRAWN = 12
 """Layers drawn over each other at most: more could not be told apart."""
@@ -56,6 +61,7 @@ class HistogramView(QWidget):
     percentiles_toggled = Signal(bool)
     percentile_moved = Signal(object)  # (str, int, float): layer, which line, where to
     threshold_changed = Signal(object)  # float, or None where no threshold is on show
+    grid_changed = Signal()  # another grid is wanted, or none
     prune_wanted = Signal(object)  # float: prune the layers on show below this
     compare_menu_wanted = Signal(object)  # QMenu, about to be shown: fill it
     problem = Signal(object)  # Problem: a file could not be written
@@ -113,6 +119,12 @@ class HistogramView(QWidget):
             "Two lines to drag: see how many weights fall below a magnitude, and prune there",
         )
         self.threshold_box.toggled.connect(self._threshold_toggled)
+        self.grid_box = _check(
+            "histogramGrid",
+            "Grid",
+            "The values that weights of few bits can have, and the range that they are clipped to: drag its ends",
+        )
+        self.grid_box.toggled.connect(self._grid_toggled)
         self.compare = self._make_compare_button()
         controls = FlowLayout(theme.SPACE + theme.SPACE // 2, theme.SPACE // 2)
         controls.setContentsMargins(theme.SPACE, theme.SPACE, theme.SPACE, theme.SPACE // 2)
@@ -130,6 +142,7 @@ class HistogramView(QWidget):
             self.own_axes,
             self.percentiles,
             self.threshold_box,
+            self.grid_box,
             self.compare,
         ):
             controls.addWidget(widget)
@@ -137,6 +150,10 @@ class HistogramView(QWidget):
         self.threshold_bar.hide()
         self.threshold_bar.typed.connect(self._threshold_typed)
         self.threshold_bar.prune_wanted.connect(self._ask_to_prune)
+
+        self.grid_bar = GridBar()
+        self.grid_bar.hide()
+        self.grid_bar.changed.connect(self.grid_changed)
 
         self.remark = ElidedLabel()
         self.remark.setObjectName("histogramRemark")
@@ -146,6 +163,7 @@ class HistogramView(QWidget):
         self.plot.setObjectName("histogramPlot")
         self.plot.problem.connect(self.problem)
         self.plot.threshold_moved.connect(self._threshold_moved)
+        self.plot.grid.dragged.connect(self._grid_dragged)
         self.plot.percentile_moved.connect(self.percentile_moved)
         self.table_model = DistributionTable(self)
         self.table = self._make_table()
@@ -155,6 +173,7 @@ class HistogramView(QWidget):
         layout.setSpacing(0)
         layout.addLayout(controls)
         layout.addWidget(self.threshold_bar)
+        layout.addWidget(self.grid_bar)
         layout.addWidget(self.remark)
         layout.addWidget(self.plot, 1)
         layout.addWidget(self.table)
@@ -214,6 +233,28 @@ class HistogramView(QWidget):
     def set_thresholds(self, thresholds: Mapping[str, float]) -> None:
         """Mark what magnitude pruning would take."""
         self.plot.set_thresholds(thresholds)
+
+    # -- grid -------------------------------------------------------------------------------------------------
+
+    @property
+    def grid_ends(self) -> tuple[float, float]:
+        """Where the ends of the grid's range were dragged to."""
+        return self.plot.grid.ends
+
+    def show_grid(self, found: "GridPreview | None") -> None:
+        """Draw this grid, or none."""
+        if found is None or not self.grid_box.isChecked():
+            self.plot.grid.hide()
+        else:
+            self.plot.grid.show_grid(found.levels, symmetric=found.choice.symmetric)
+
+    def _grid_toggled(self, on: bool) -> None:
+        self.grid_bar.setVisible(on)
+        self.grid_changed.emit()
+
+    def _grid_dragged(self, _ends: object) -> None:
+        self.grid_bar.show_dragged()
+        self.grid_changed.emit()
 
     # -- threshold and comparison -----------------------------------------------------------------------------
 
