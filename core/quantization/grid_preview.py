@@ -79,7 +79,7 @@ def preview_grid(weight: Tensor, choice: GridChoice, check: Callable[[], None] =
     scale, zero_point = float(grid.scale.item()), int(grid.zero_point.item())
     check()
     integers = quantize(weight, grid)
-    levels = (np.arange(grid.lowest, grid.highest + 1) - zero_point) * scale
+    levels = np.arange(grid.lowest - zero_point, grid.highest - zero_point + 1, dtype=np.float64) * scale
     check()
     by_channel = None
     if weight.ndim > 1 and weight.shape[0] > 1:
