@@ -3,15 +3,18 @@
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+import numpy as np
 from PySide6.QtCore import QObject, Signal, Slot
 
 from core.errors import StudioError
 from core.events import MetricPoint
+from core.history.columns import RunColumns
 from core.history.compare import compare_layers, compare_table
 from core.history.flips import paired_differences
 from core.history.records import Artifact, RunRecord
 from core.history.verdict import verdict
 from core.measurement.records import LayerStatistics
+from studio.controllers.parallel import ParallelController
 from studio.jobs.background import Background, Ticket
 from studio.jobs.curves import RunCurves
 from studio.problem import Problem
@@ -19,6 +22,9 @@ from studio.views.compare_page import ComparePage
 from studio.views.compare_rows import Comparison
 
 _TOPIC = "compare"
+_ENDS = ("sparsity", "packed", "latency", "accuracy")
+_MOST_SETTINGS = 4
+"""Axes beside the measurements that a comparison begins with; the menu offers the others."""
 _EMPTY = (
     "Nothing to compare yet: select two or more runs in the list (Ctrl+click), then Compare. "
     "The first one selected is the baseline."
@@ -29,6 +35,8 @@ class Store(Protocol):
     """What is needed of the history; called from background threads only."""
 
     def runs_named(self, run_ids: Sequence[str]) -> list[RunRecord]: ...
+    def columns(self, run_ids: Iterable[str] | None = None) -> RunColumns: ...
+    def with_fields(self, columns: RunColumns, names: Iterable[str]) -> RunColumns: ...
     def metrics(self, run_id: str) -> tuple[MetricPoint, ...]: ...
     def layers(self, run_id: str, stage: str) -> tuple[LayerStatistics, ...]: ...
     def artifacts(self, run_id: str) -> tuple[Artifact, ...]: ...
@@ -71,6 +79,10 @@ class CompareController(QObject):
         self._run_ids: tuple[str, ...] = ()
         self._baseline: str | None = None
         page.baseline_changed.connect(self._take_baseline)
+        self._axes_for: tuple[str, ...] = ()
+        self.parallel = ParallelController(background, "compare-parallel", page.parallel, self)
+        self.parallel.failed.connect(page.problem)
+        page.parallel_wanted.connect(self._find_axes)
         page.compare_wanted.connect(self.compare)
         page.run_opened.connect(self.run_opened)
         page.notice.action.connect(self.runs_wanted)
@@ -130,6 +142,32 @@ class CompareController(QObject):
         self._page.notice.show_busy()
         self._background.ask(_TOPIC, fetch, self._page.show_comparison, self._failed)
 
+    @Slot()
+    def _find_axes(self) -> None:
+        """Fetch what the axes need; runs that were not shown so before begin with the settings that differ."""
+        comparison = self._page.comparison
+        if comparison is None:
+            return
+        store, run_ids = self._store, tuple(record.run_id for record in comparison.records)
+        color_of = dict(zip(run_ids, comparison.colors, strict=True))
+        wanted = None if run_ids == self._axes_for else tuple(_varied_settings(comparison.records))
+        names = (*self._page.parallel.columns, *(wanted or ()))
+
+        def fetch(ticket: Ticket) -> RunColumns:
+            columns = store.columns(run_ids)
+            ticket.check()
+            return store.with_fields(columns, names)
+
+        def show(columns: RunColumns) -> None:
+            if wanted is not None:
+                self._axes_for = run_ids
+                ends = [name for name in _ENDS if name not in wanted]
+                self._page.parallel.choose_axes([*wanted[:_MOST_SETTINGS], *ends])
+            rows = np.arange(len(columns))
+            self.parallel.show(columns, rows, tuple(color_of[run_id] for run_id in columns.run_ids))
+
+        self._background.ask("compare-columns", fetch, show, self.parallel.failed.emit)
+
     @Slot(object)
     def _take_baseline(self, run_id: str) -> None:
         if run_id != self._baseline:
@@ -138,3 +176,17 @@ class CompareController(QObject):
 
     def _failed(self, problem: Problem) -> None:
         self._page.notice.show_problem(problem, retry=True)
+
+
+def _varied_settings(records: Sequence[RunRecord]) -> list[str]:
+    """The settings ("prune.sparsity") in which recipes differ, in the order of the recipes."""
+    found: dict[str, list[object]] = {}
+    for at, record in enumerate(records):
+        for step in record.recipe.get("steps", []):
+            if isinstance(step, dict):
+                for name, value in step.items():
+                    if name != "step":
+                        values = found.setdefault(f"{step.get('step')}.{name}", [None] * len(records))
+                        if values[at] is None:
+                            values[at] = value
+    return [name for name, values in found.items() if any(value != values[0] for value in values)]

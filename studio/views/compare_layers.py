@@ -114,7 +114,7 @@ class LayersPanel(ChartPage):
     def _fill_table(self, comparison: Comparison, names: list[str], figure: str) -> None:
         colors = theme.tokens().series
         heads = [Head("Layer")] + [
-            Head(name, right=True, color=colors[color % len(colors)])
+            Head(name, color=colors[color % len(colors)])
             for name, color in zip(names, comparison.colors, strict=True)
         ]
         self.table.table.show_rows(heads, layer_rows(comparison.layers, figure))

@@ -22,6 +22,7 @@ from studio.views.compare_rows import Comparison, short_name, table_heads, table
 from studio.views.flips_tab import flips_tab
 from studio.views.grid_view import GridView
 from studio.views.notice import PanelNotice
+from studio.views.parallel_panel import ParallelPanel
 from studio.views.pareto_panel import ParetoPanel
 from studio.views.pareto_points import compared_points
 
@@ -36,6 +37,7 @@ class ComparePage(QWidget):
     run_opened = Signal(object)  # run id: a click on a point, a double click on a column's head
     compare_wanted = Signal(object)  # tuple of run ids: compare only these
     comparison_shown = Signal(object)  # Comparison
+    parallel_wanted = Signal()  # the axes of the parallel coordinates are to be found
     problem = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -116,6 +118,10 @@ class ComparePage(QWidget):
         self.pareto.axes_changed.connect(self._fill_pareto)
         self.pareto.run_clicked.connect(self._point_clicked)
         self.pareto.compare_wanted.connect(self.compare_wanted)
+        self.parallel = ParallelPanel("compareParallel", with_list=False)
+        self.parallel.run_clicked.connect(self._point_clicked)
+        self.parallel.compare_wanted.connect(self.compare_wanted)
+        self.parallel.axes_changed.connect(self._fill_parallel)
         self.curves = CurvesPanel()
         self.layers = LayersPanel()
         self.layers.run_clicked.connect(self._run_clicked)
@@ -123,6 +129,7 @@ class ComparePage(QWidget):
         self._stale: set[QWidget] = set()
         for panel, title, tip, fill in (
             (self.pareto, "Pareto front", "Two quantities, and which runs nothing beats", self._fill_pareto),
+            (self.parallel, "Parallel", "Settings and measurements as lines over parallel axes", self._fill_parallel),
             (self.curves, "Curves", "Training curves of the runs over each other", self._fill_curves),
             (self.layers, "Layers", "One figure of every layer in every run", self._fill_layers),
         ):  # fmt: skip
@@ -174,6 +181,7 @@ class ComparePage(QWidget):
             if run_id in ids:
                 self.table.scrollTo(self.table.table.index(0, ids.index(run_id) + 1))
         self.pareto.emphasise(run_id)
+        self.parallel.emphasise(run_id)
         self.curves.emphasise(run_id)
 
     def showEvent(self, event: QShowEvent) -> None:
@@ -206,6 +214,11 @@ class ComparePage(QWidget):
             points = compared_points(self._comparison, self.pareto.x, self.pareto.y)
             self.pareto.show_points(points, _NO_POINTS)
             self.pareto.emphasise(self._chosen)
+
+    def _fill_parallel(self) -> None:
+        if self._comparison is not None:
+            self.parallel_wanted.emit()
+            self.parallel.emphasise(self._chosen)
 
     def _fill_curves(self) -> None:
         if self._comparison is not None:

@@ -1,4 +1,4 @@
-"""All runs that the search finds, as charts: the Pareto front of any two quantities."""
+"""All runs that the search finds, as charts: the Pareto front of any two quantities, and parallel coordinates."""
 
 from PySide6.QtCore import QSize, Signal
 from PySide6.QtGui import QShowEvent
@@ -6,6 +6,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QTabWidget, QVBo
 
 from studio import icons, theme
 from studio.views.notice import PanelNotice
+from studio.views.parallel_panel import ParallelPanel
 from studio.views.pareto_panel import ParetoPanel
 
 
@@ -32,14 +33,18 @@ class ExplorePage(QWidget):
         icons.bind(self.search, "search")
         self.search.clicked.connect(self.search_wanted)
         self.pareto = ParetoPanel("explorePareto", with_list=True)
-        self.pareto.run_clicked.connect(self.run_opened)
-        self.pareto.list_wanted.connect(self.list_wanted)
-        self.pareto.compare_wanted.connect(self.compare_wanted)
-        self.pareto.problem.connect(self.problem)
+        self.parallel = ParallelPanel("exploreParallel", with_list=True)
+        for panel in (self.pareto, self.parallel):
+            panel.run_clicked.connect(self.run_opened)
+            panel.list_wanted.connect(self.list_wanted)
+            panel.compare_wanted.connect(self.compare_wanted)
+            panel.problem.connect(self.problem)
         self.tabs = QTabWidget()
         self.tabs.setObjectName("exploreTabs")
         self.tabs.setDocumentMode(True)
         self.tabs.addTab(self.pareto, "Pareto front")
+        self.tabs.addTab(self.parallel, "Parallel coordinates")
+        self.tabs.setTabToolTip(1, "Settings and measurements of every run as a line over parallel axes")
         self.tabs.setTabToolTip(
             0, "Two quantities of the runs against each other, and which runs nothing beats"
         )

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core import formatting
-from core.analysis.colormaps import CIVIDIS
+from core.analysis.colormaps import CIVIDIS, color_table
 from core.history.compare import LayerComparison
 from core.measurement.records import LayerStatistics
 from studio.tables.grid import Cell
@@ -95,6 +95,8 @@ LAYER_FIGURES: Mapping[str, LayerFigure] = {
         tick=formatting.short_count,
     ),
 }
+COLORS = color_table(CIVIDIS)
+"""Red, green and blue of each of 256 shares."""
 
 
 def layer_values(layers: Sequence[LayerComparison], figure: LayerFigure) -> NDArray[np.float64]:
@@ -141,8 +143,8 @@ def layer_rows(layers: Sequence[LayerComparison], name: str) -> list[tuple[Cell,
 
 def heat(fraction: float) -> tuple[str, str]:
     """The cividis colour of a fraction in [0, 1], and black or white for text on it."""
-    index = max(0, min(len(CIVIDIS) - 1, round(fraction * (len(CIVIDIS) - 1))))
-    color = CIVIDIS[index]
-    red, green, blue = (int(color[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    parts = COLORS[max(0, min(len(COLORS) - 1, round(fraction * (len(COLORS) - 1))))].tolist()
+    color = "#{:02x}{:02x}{:02x}".format(*parts)
+    red, green, blue = (part / 255 for part in parts)
     bright = 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2
     return color, "#000000" if bright > 0.18 else "#ffffff"

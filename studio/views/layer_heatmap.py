@@ -13,13 +13,11 @@ from PySide6.QtWidgets import QWidget
 from core.analysis.colormaps import CIVIDIS
 from core.history.compare import LayerComparison
 from studio import theme
-from studio.views.layer_figures import LAYER_FIGURES, LayerFigure, layer_shares, layer_values
+from studio.views.layer_figures import COLORS, LAYER_FIGURES, LayerFigure, layer_shares, layer_values
 from studio.views.name_axis import NameAxis
 from studio.views.plot_frame import PlotFrame
 
-_COLORS = np.array(
-    [[int(color[at : at + 2], 16) for at in (1, 3, 5)] + [255] for color in CIVIDIS], dtype=np.uint8
-)
+_PIXELS = np.concatenate([COLORS, np.full((len(COLORS), 1), 255, np.uint8)], axis=1)
 _LEGEND_STEPS = 9
 
 
@@ -72,8 +70,8 @@ class LayerHeatmap(PlotFrame):
         shares = layer_shares(self._values, self._figure)
         known = ~np.isnan(shares)
         pixels = np.zeros((*shares.shape, 4), dtype=np.uint8)
-        places = np.round(np.where(known, shares, 0) * (len(_COLORS) - 1)).astype(np.intp)
-        pixels[known] = _COLORS[places[known]]
+        places = np.round(np.where(known, shares, 0) * (len(_PIXELS) - 1)).astype(np.intp)
+        pixels[known] = _PIXELS[places[known]]
         self._image.setImage(pixels, autoLevels=False)
         self._image.setRect(QRectF(-0.5, -0.5, shares.shape[1], shares.shape[0]))
         steps = np.linspace(0, len(CIVIDIS) - 1, _LEGEND_STEPS).round().astype(int)

@@ -9,7 +9,6 @@ from PySide6.QtWidgets import (
     QComboBox,
     QHBoxLayout,
     QLabel,
-    QPushButton,
     QSizePolicy,
     QToolButton,
     QVBoxLayout,
@@ -17,15 +16,13 @@ from PySide6.QtWidgets import (
 )
 
 from core.history.quantities import BY_NAME, QUANTITIES, Quantity
-from studio import icons, theme
+from studio import theme
 from studio.views.choices import choice
+from studio.views.chosen_row import ChosenRow
 from studio.views.pareto_points import BEFORE, Mask, ParetoPoints, search_for
 
 if TYPE_CHECKING:
     from studio.views.pareto_plot import ParetoPlot
-
-MOST_COMPARED = 50
-"""More runs side by side tell nobody anything."""
 
 
 class ParetoPanel(QWidget):
@@ -43,7 +40,6 @@ class ParetoPanel(QWidget):
         self._plot: ParetoPlot | None = None
         self._points: ParetoPoints | None = None
         self._boxed: Mask | None = None
-        self._search: str | None = None
         self.y_axis = _quantities(
             f"{name}Y", "Vertical axis", "What stands on the vertical axis.", "accuracy"
         )
@@ -65,6 +61,10 @@ class ParetoPanel(QWidget):
         self.front.setText("Front")
         self.front.setAccessibleName("Choose the runs on the front")
         self.front.setToolTip("Choose the runs on the Pareto front: nothing beats them on both quantities.")
+        self.row = ChosenRow(name, with_list=with_list)
+        self.row.compare_wanted.connect(self.compare_wanted)
+        self.row.list_wanted.connect(self.list_wanted)
+        self.row.clear_wanted.connect(self.clear)
         against = QLabel("over")
         against.setProperty("role", "muted")
         bar = QHBoxLayout()
@@ -94,44 +94,13 @@ class ParetoPanel(QWidget):
         layout.addLayout(self._place, 1)
         layout.addWidget(self.empty, 1)
         layout.addWidget(self.note)
-        layout.addWidget(self._box_row(name, with_list))
+        layout.addWidget(self.row)
         for box in (self.x_axis, self.y_axis):
             box.activated.connect(self._axes_chosen)
         for check in (self.log_x, self.log_y):
             check.toggled.connect(self._redraw)
         self.box.toggled.connect(self._box_toggled)
         self.front.clicked.connect(self.choose_front)
-
-    def _box_row(self, name: str, with_list: bool) -> QWidget:
-        self.box_row = QWidget()
-        self.box_row.setObjectName(f"{name}BoxRow")
-        self.boxed = QLabel()
-        self.boxed.setObjectName(f"{name}Boxed")
-        self.compare = QPushButton("Compare")
-        self.compare.setObjectName(f"{name}Compare")
-        icons.bind(self.compare, "compare")
-        self.show_list = QPushButton("Show in list")
-        self.show_list.setObjectName(f"{name}ShowList")
-        self.show_list.setToolTip(
-            "Search the history for what lies in the box, on top of the present search."
-        )
-        if not with_list:  # to show a button that has no parent yet would open a window
-            self.show_list.hide()
-        self.clear_box = QPushButton("Clear")
-        self.clear_box.setObjectName(f"{name}Clear")
-        self.clear_box.setToolTip("Choose nothing.")
-        row = QHBoxLayout(self.box_row)
-        row.setContentsMargins(theme.SPACE, 0, theme.SPACE, theme.SPACE)
-        row.setSpacing(theme.SPACE)
-        row.addWidget(self.boxed, 1)
-        for button in (self.compare, self.show_list, self.clear_box):
-            button.setAccessibleName(button.text())
-            row.addWidget(button)
-        self.compare.clicked.connect(self._compare)
-        self.show_list.clicked.connect(self._list)
-        self.clear_box.clicked.connect(self.clear)
-        self.box_row.hide()
-        return self.box_row
 
     # -- what is shown -----------------------------------------------------------------------------------------
 
@@ -159,11 +128,6 @@ class ParetoPanel(QWidget):
             self._place.addWidget(self._plot, 1)
         return self._plot
 
-    @property
-    def chosen_count(self) -> int:
-        """How many runs are chosen."""
-        return len(self._chosen())
-
     def show_points(self, points: ParetoPoints, empty: str) -> None:
         """Draw these points, which belong to the chosen quantities; without any, say why in a sentence."""
         self._points = points
@@ -188,7 +152,7 @@ class ParetoPanel(QWidget):
 
     def clear(self) -> None:
         """Choose nothing."""
-        self.box_row.hide()
+        self.row.show_nothing()
         if self._boxed is not None and self._plot is not None:
             self._plot.choose(None)
         self._boxed = None
@@ -226,40 +190,16 @@ class ParetoPanel(QWidget):
             self.clear()
             return
         self._boxed = chosen
-        count = self.chosen_count
-        fronts = int((chosen & points.front).sum())
-        text = "1 run" if count == 1 else f"{count:,} runs"
-        self.boxed.setText(
-            f"{text} chosen, {fronts:,} of them on the front" if count > 1 else f"{text} chosen"
-        )
-        self.compare.setEnabled(2 <= count <= MOST_COMPARED)
-        self.compare.setToolTip(
-            "Lay the chosen runs side by side."
-            if self.compare.isEnabled()
-            else f"Choose 2 to {MOST_COMPARED} runs to lay them side by side."
-        )
-        if self.show_list.isVisibleTo(self.box_row):
-            self._search = search_for(points, chosen)
-            self.show_list.setEnabled(self._search is not None)
-            self.show_list.setToolTip(
-                "Search the history for these runs, on top of the present search."
-                if self._search is not None
-                else "Too many runs for one search: choose them with a box, or fewer."
-            )
-        self.box_row.show()
+        numbers = np.unique(points.numbers[chosen])
+        text = "1 run chosen" if len(numbers) == 1 else f"{len(numbers):,} runs chosen"
+        if len(numbers) > 1:
+            text += f", {int((chosen & points.front).sum()):,} of them on the front"
+        search = search_for(points, chosen) if self.row.with_list else None
 
-    def _chosen(self) -> tuple[str, ...]:
-        if self._points is None or self._boxed is None:
-            return ()
-        ids = self._points.run_ids
-        return tuple(dict.fromkeys(ids[n] for n in np.flatnonzero(self._boxed).tolist()))
+        def run_ids() -> tuple[str, ...]:
+            return tuple(dict.fromkeys(points.run_ids[n] for n in np.flatnonzero(chosen).tolist()))
 
-    def _compare(self) -> None:
-        self.compare_wanted.emit(self._chosen())
-
-    def _list(self) -> None:
-        if self._search is not None:
-            self.list_wanted.emit(self._search)
+        self.row.show_chosen(len(numbers), run_ids, text, search)
 
 
 def _note(points: ParetoPoints, left_out: int) -> str:

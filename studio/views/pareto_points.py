@@ -10,6 +10,7 @@ from core.history.columns import RunColumns
 from core.history.pareto import on_front
 from core.history.quantities import Quantity
 from core.history.query import LONGEST
+from core.history.ranges import range_search
 from core.measurement.records import Measurement
 from studio.views.compare_rows import Comparison, short_name
 
@@ -115,7 +116,7 @@ def compared_points(comparison: Comparison, x: Quantity, y: Quantity) -> ParetoP
     )
 
 
-class _Labels(Sequence[str]):
+class RunLabels(Sequence[str]):
     """Names of runs, made when they are asked for."""
 
     def __init__(self, columns: RunColumns, rows: NDArray[np.intp]) -> None:
@@ -130,7 +131,7 @@ class _Labels(Sequence[str]):
         return f"#{self._columns.numbers[row]} {self._columns.texts['name'][row]}"
 
 
-class _RunIds(_Labels):
+class RunNames(RunLabels):
     def __getitem__(self, index: int) -> str:  # type: ignore[override]
         return self._columns.run_ids[int(self._rows[index])]
 
@@ -165,9 +166,9 @@ def column_points(columns: RunColumns, rows: NDArray[np.intp], x: Quantity, y: Q
         low,
         high,
         on_front(xs, ys, smaller_is_better=(x.smaller_is_better, y.smaller_is_better)),
-        _RunIds(columns, rows),
+        RunNames(columns, rows),
         columns.numbers[rows],
-        _Labels(columns, rows),
+        RunLabels(columns, rows),
         missing=int((~known).sum()),
     )
 
@@ -181,27 +182,9 @@ def search_for(points: ParetoPoints, chosen: Mask) -> str | None:
     inside = np.ones(len(points), dtype=np.bool_)
     for quantity, values in ((points.x, points.xs), (points.y, points.ys)):
         low, high = float(values[chosen].min()), float(values[chosen].max())
-        parts.append(f"{quantity.search} >= {_shortest(values, low, lower=True)}")
-        parts.append(f"{quantity.search} <= {_shortest(values, high, lower=False)}")
+        parts.append(range_search(quantity.search, values, low, high))
         inside &= (values >= low) & (values <= high)
     if np.array_equal(inside, chosen):
         return " and ".join(parts)
     text = " or ".join(f"number={number}" for number in points.numbers[chosen].tolist())
     return f"({text})" if len(text) <= _LONGEST else None
-
-
-def _shortest(values: Figures, bound: float, *, lower: bool) -> str:
-    """The bound with as few digits as tell the same values apart."""
-    inside = values >= bound if lower else values <= bound
-    for digits in range(3, 17):
-        text = f"{bound:.{digits}g}"
-        tried = values >= float(text) if lower else values <= float(text)
-        if (tried == inside).all():
-            return _plain(text)
-    return _plain(repr(bound))
-
-
-def _plain(text: str) -> str:
-    """Without an exponent where that is short: 12300 rather than 1.23e+04."""
-    value = float(text)
-    return f"{value:.0f}" if value == int(value) and abs(value) < 1e15 else text

@@ -261,20 +261,20 @@ def test_a_box_chooses_runs_and_compares_only_them(bench: Bench, with_shift: boo
     modifier = Qt.KeyboardModifier.ShiftModifier if with_shift else Qt.KeyboardModifier.NoModifier
     bench.drag(start, end, modifier)
     assert panel.plot.plot.getPlotItem().getViewBox().viewRect() == before
-    assert panel.boxed.text() == "2 runs chosen, 1 of them on the front"
-    bench.qtbot.mouseClick(panel.compare, Qt.MouseButton.LeftButton)
+    assert panel.row.text.text() == "2 runs chosen, 1 of them on the front"
+    bench.qtbot.mouseClick(panel.row.compare, Qt.MouseButton.LeftButton)
     bench.settle()
     assert [record.number for record in bench.compare.comparison.records] == [2, 3]  # type: ignore[union-attr]
-    assert not panel.box_row.isVisible()
+    assert not panel.row.isVisible()
 
 
 def test_the_front_is_chosen_by_a_button_and_let_go(bench: Bench) -> None:
     bench.start(FIRST.run_id, SECOND.run_id, THIRD.run_id)
     panel = bench.compare.pareto
     bench.qtbot.mouseClick(panel.front, Qt.MouseButton.LeftButton)
-    assert panel.boxed.text() == "2 runs chosen, 2 of them on the front"
-    bench.qtbot.mouseClick(panel.clear_box, Qt.MouseButton.LeftButton)
-    assert panel.chosen_count == 0
+    assert panel.row.text.text() == "2 runs chosen, 2 of them on the front"
+    bench.qtbot.mouseClick(panel.row.clear, Qt.MouseButton.LeftButton)
+    assert panel.row.run_ids == ()
 
 
 def test_the_comparison_begins_with_its_finding(bench: Bench) -> None:
@@ -325,6 +325,31 @@ def test_smoothed_curves_keep_the_raw_ones_faint_behind(bench: Bench) -> None:
     assert "smoothed 0.6" in curves.plot.csv().partition("\n")[0]
     bench.qtbot.keyClick(curves.smoothing, Qt.Key.Key_Home)
     assert [line.faint for line in curves.plot.lines] == [False, False]
+
+
+def test_compared_runs_as_lines_over_the_settings_that_differ(bench: Bench) -> None:
+    bench.start(FIRST.run_id, SECOND.run_id, THIRD.run_id)
+    bench.tab("Parallel")
+    bench.settle()
+    panel = bench.compare.parallel
+    data = panel.view.data
+    assert [axis.column for axis in data.axes] == [
+        "prune.sparsity",
+        "sparsity",
+        "packed",
+        "latency",
+        "accuracy",
+    ]
+    assert data.colors == (0, 1, 2)
+    assert panel.color.currentText() == "Run"
+    assert data.told(1).startswith("#2 prune 90 %: prune.sparsity ")
+    panel.view.brush(4, (0.0, 0.5))
+    assert panel.row.text.text() == "2 of 3 runs chosen"
+    assert not panel.row.show_list.isVisible()
+    bench.qtbot.mouseClick(panel.row.compare, Qt.MouseButton.LeftButton)
+    bench.settle()
+    assert [record.number for record in bench.compare.comparison.records] == [2, 3]  # type: ignore[union-attr]
+    assert len(panel.view.data) == 2
 
 
 def test_layers_as_table_heatmap_and_bars(bench: Bench) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
-from PySide6.QtGui import QMouseEvent, QUndoStack
-from PySide6.QtWidgets import QApplication
+from PySide6.QtGui import QAction, QMouseEvent, QUndoStack
+from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
+from core.errors import StudioError
 from core.history.store import HistoryStore, open_history
 from studio import theme
 from studio.controllers.history import HistoryController
@@ -80,8 +81,16 @@ class Bench:
         plot = self.panel.plot.plot
         return plot.mapFromScene(plot.getPlotItem().getViewBox().mapViewToScene(position))
 
-    def drag(self, start: QPoint, end: QPoint, modifier: Qt.KeyboardModifier) -> None:
-        viewport = self.panel.plot.plot.viewport()
+    def chart(self, title: str) -> None:
+        bar = self.explore.tabs.tabBar()
+        (at,) = [n for n in range(bar.count()) if bar.tabText(n) == title]
+        self.qtbot.mouseClick(bar, LEFT, NONE, bar.tabRect(at).center())
+        self.settle()
+
+    def drag(
+        self, start: QPoint, end: QPoint, modifier: Qt.KeyboardModifier, on: QWidget | None = None
+    ) -> None:
+        viewport = on or self.panel.plot.plot.viewport()
         kinds, none = QEvent.Type, Qt.MouseButton.NoButton
         steps = [start + (end - start) * n / 6 for n in range(1, 7)]
         for kind, button, held, place in [
@@ -150,11 +159,11 @@ def test_a_box_narrows_the_search_to_exactly_its_runs(bench: Bench) -> None:
     bench.settle()
     start, end = bench.pixel(QPointF(5.0, 0.94)), bench.pixel(QPointF(5.5, 0.9))
     bench.drag(start, end, SHIFT)
-    chosen = bench.panel.chosen_count
-    assert bench.panel.boxed.text().startswith(f"{chosen:,} runs chosen")
+    chosen = bench.panel.row.count
+    assert bench.panel.row.text.text().startswith(f"{chosen:,} runs chosen")
     assert chosen > 1_000
-    assert not bench.panel.compare.isEnabled()
-    bench.qtbot.mouseClick(bench.panel.show_list, LEFT)
+    assert not bench.panel.row.compare.isEnabled()
+    bench.qtbot.mouseClick(bench.panel.row.show_list, LEFT)
     bench.settle()
     assert bench.page.tabs.currentIndex() == 0
     assert bench.page.table.found == chosen
@@ -180,7 +189,7 @@ def test_a_click_opens_a_run_and_a_box_compares_runs(bench: Bench) -> None:
     assert 2 <= count <= 50
     viewport = bench.panel.plot.plot.viewport()
     bench.drag(QPoint(75, 3), QPoint(viewport.width() - 3, viewport.height() - 40), SHIFT)
-    bench.qtbot.mouseClick(bench.panel.compare, LEFT)
+    bench.qtbot.mouseClick(bench.panel.row.compare, LEFT)
     bench.settle()
     assert bench.page.tabs.currentWidget() is bench.page.compare
     assert len(bench.page.compare.comparison.records) == count  # type: ignore[union-attr]
@@ -202,7 +211,7 @@ def test_a_front_is_searched_by_number_where_no_box_holds_it(bench: Bench) -> No
     bench.qtbot.mouseClick(bench.panel.front, LEFT)
     numbers = set(bench.points.numbers[bench.points.front].tolist())
     assert len(numbers) < len(bench.points)
-    bench.qtbot.mouseClick(bench.panel.show_list, LEFT)
+    bench.qtbot.mouseClick(bench.panel.row.show_list, LEFT)
     bench.settle()
     assert {bench.page.table.record_at(n).number for n in range(bench.page.table.rowCount())} == numbers
 
@@ -215,3 +224,100 @@ def test_the_cloud_is_painted_in_both_schemes(bench: Bench) -> None:
         image = bench.panel.plot.plot.grab().toImage()
         assert image.pixelColor(place).name() != scheme.panel
         assert image.pixelColor(image.width() - 30, image.height() // 2).name() == scheme.panel
+
+
+def test_lines_of_all_runs_are_brushed_on_two_axes_and_listed(bench: Bench) -> None:
+    bench.chart("Parallel coordinates")
+    panel = bench.explore.parallel
+    view = panel.view
+    columns = [axis.column for axis in view.data.axes]
+    assert columns == ["method", "sparsity", "packed", "macs", "latency", "accuracy"]
+    assert len(view.data) == bench.page.table.found
+    plain = view.grab().toImage()
+    spans = {}
+    for name, low, high in (("packed", 0.1, 0.5), ("accuracy", 0.6, 0.9)):
+        axis = columns.index(name)
+        x = round(view.axis_x(axis))
+        start, end = QPoint(x, round(view.place_y(high))), QPoint(x, round(view.place_y(low)))
+        bench.drag(start, end, NONE, view)
+        spans[name] = view.brushes[axis]
+        assert view.brushes[axis] == pytest.approx((low, high), abs=0.01)
+    bench.settle()
+    table = bench.page.table.columns
+    expected = np.ones(len(view.data), dtype=bool)
+    for name, (low, high) in spans.items():
+        places = view.data.axes[columns.index(name)].places
+        expected &= (places >= low) & (places <= high)
+    assert panel.row.count == expected.sum() > 1_000
+    assert panel.row.text.text().startswith(f"{expected.sum():,} of {len(view.data):,} runs chosen")
+    assert view.grab().toImage() != plain
+    bench.qtbot.mouseClick(panel.row.show_list, LEFT)
+    bench.settle()
+    assert bench.page.table.found == expected.sum()
+    found = bench.page.table.found_rows()
+    assert set(table.numbers[found].tolist()) == set(view.data.numbers[expected].tolist())
+
+
+def test_axes_are_chosen_and_brushes_go_with_a_click(bench: Bench) -> None:
+    bench.page.filter.setText("model:resnet18 accuracy > 71 %")
+    bench.chart("Parallel coordinates")
+    panel, view = bench.explore.parallel, bench.explore.parallel.view
+    action = next(each for each in panel.menu.findChildren(QAction) if each.data() == "prune.sparsity")
+    action.trigger()
+    bench.settle()
+    columns = [axis.column for axis in view.data.axes]
+    assert columns[-2:] == ["prune.sparsity", "accuracy"]
+    np.testing.assert_array_equal(
+        view.data.axes[-2].values,
+        bench.page.table.columns.figure("prune.sparsity")[bench.page.table.found_rows()],
+    )
+    x = round(view.axis_x(len(columns) - 1))
+    bench.drag(QPoint(x, round(view.place_y(1.0))), QPoint(x, round(view.place_y(0.5))), NONE, view)
+    assert 0 < panel.row.count < len(view.data)
+    bench.qtbot.mouseClick(view, LEFT, NONE, QPoint(x, round(view.place_y(0.2))))
+    assert view.brushes == {}
+    assert not panel.row.isVisible()
+    view.setFocus()
+    for _ in range(4):
+        bench.qtbot.keyClick(view, Qt.Key.Key_Up)
+    assert view.brushes[len(columns) - 1] == pytest.approx((0.2, 1.0))
+    bench.qtbot.keyClick(view, Qt.Key.Key_Delete)
+    assert view.brushes == {}
+    panel.color.setFocus()
+    bench.qtbot.keyClick(panel.color, Qt.Key.Key_Home)
+    assert panel.color.currentText() == "Method"
+    bench.qtbot.mouseClick(bench.explore.search, LEFT)
+    assert bench.page.tabs.currentIndex() == 0
+
+
+def test_a_click_on_a_line_opens_its_run(bench: Bench) -> None:
+    bench.page.filter.setText("model:resnet18 accuracy > 71 %")
+    bench.chart("Parallel coordinates")
+    view = bench.explore.parallel.view
+    best = int(np.argmax(view.data.axes[-1].values))
+    last, before = len(view.data.axes) - 1, len(view.data.axes) - 2
+    x = 0.3 * view.axis_x(before) + 0.7 * view.axis_x(last)
+    y = 0.3 * view.place_y(view.data.axes[before].places[best])
+    y += 0.7 * view.place_y(view.data.axes[last].places[best])
+    place = QPoint(round(x), round(y))
+    bench.qtbot.mouseMove(view, place)
+    assert bench.explore.parallel.read_out.text().startswith(f"{view.data.labels[best]}: method ")
+    bench.qtbot.mouseClick(view, LEFT, NONE, place)
+    bench.settle()
+    assert bench.page.tabs.currentIndex() == 0
+    assert bench.state.runs == (view.data.run_ids[best],)
+
+
+def test_the_values_of_lines_are_copied_and_saved(bench: Bench, tmp_path: Path) -> None:
+    bench.page.filter.setText("model:resnet18 accuracy > 71 %")
+    bench.chart("Parallel coordinates")
+    panel = bench.explore.parallel
+    panel.copy_data()
+    lines = QApplication.clipboard().text().splitlines()
+    assert lines[0] == "run,method,sparsity,packed size,multiply-accumulates,latency,accuracy"
+    assert len(lines) == 1 + len(panel.view.data)
+    for ending, start in ((".png", b"\x89PNG"), (".csv", b"run,")):
+        panel.save(tmp_path / f"lines{ending}")
+        assert (tmp_path / f"lines{ending}").read_bytes().startswith(start)
+    with pytest.raises(StudioError, match="end the name"):
+        panel.save(tmp_path / "lines.txt")
