@@ -1,6 +1,7 @@
 """Two models' answers to the same examples: which flipped, and whether the difference can be told from noise."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -176,6 +177,19 @@ def paired_interval(both: int, only_first: int, only_second: int, neither: int) 
         max(-1.0, difference - reach(first - low_first, high_second - second)),
         min(1.0, difference + reach(high_first - first, second - low_second)),
     )
+
+
+def holm(probabilities: Sequence[float]) -> list[float]:
+    """Probabilities of several tests, raised so that together they err as often as one alone.
+
+    Source: Holm, Scandinavian Journal of Statistics 6 (1979) 65-70.
+    """
+    raised = [0.0] * len(probabilities)
+    highest = 0.0
+    for rank, place in enumerate(sorted(range(len(probabilities)), key=lambda n: probabilities[n])):
+        highest = max(highest, min(1.0, (len(probabilities) - rank) * probabilities[place]))
+        raised[place] = highest
+    return raised
 
 
 def confusion(labels: NDArray[np.integer], given: NDArray[np.integer], classes: int) -> NDArray[np.int64]:

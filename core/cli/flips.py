@@ -11,7 +11,7 @@ from core.cli.tables import text_table, to_json
 from core.errors import StudioError
 from core.files import write_text
 from core.history.flips import FlipPair, pair_between, pairs_within, predictions_of
-from core.history.flips_text import METHODS, by_class, otherwise_wrong, square
+from core.history.flips_text import HOLM, METHODS, by_class, otherwise_wrong, overview, square
 from core.history.store import open_history
 
 
@@ -21,18 +21,25 @@ def tell_flips(options: argparse.Namespace) -> int:
     Raises:
         StudioError: if the runs kept no predictions, or did not judge the same examples.
     """
-    if len(options.runs) > 2:
-        raise StudioError("Predictions are compared for one run or two: leave the other runs out.")
+    if len(options.runs) > 2 and options.csv is not None:
+        raise StudioError("--csv is for one comparison: name one run, or the baseline and another run.")
     with open_history(options.db) as store:
         records = [store.run(name) for name in options.runs]
         kept = [(record, predictions_of(record, store.artifacts(record.run_id))) for record in records]
-    pairs = pairs_within(kept[0][1]) if len(kept) == 1 else (pair_between(kept[0], kept[1]),)
+    if len(kept) == 1:
+        pairs = pairs_within(kept[0][1])
+    else:
+        pairs = tuple(pair_between(kept[0], other) for other in kept[1:])
     if options.csv is not None:
         write_text(Path(options.csv).expanduser(), _examples(pairs[0]))
     if options.json:
         print(to_json([_to_json(pair) for pair in pairs]))
         return 0
-    print("\n\n\n".join(_told(pair) for pair in pairs))
+    told = [_told(pair) for pair in pairs]
+    if len(pairs) > 1:
+        told.append(f"{text_table(*overview(pairs), right=(1, 2, 3, 4, 5, 6))}\n\n{HOLM}")
+    print("\n\n\n".join(told))
+    print(f"\n{METHODS}")
     if options.csv is not None:
         print(f"\nEvery example that changed stands in {options.csv}.")
     return 0
@@ -41,7 +48,7 @@ def tell_flips(options: argparse.Namespace) -> int:
 def _told(pair: FlipPair) -> str:
     table = text_table(*square(pair), right=(1, 2))
     classes = text_table(*by_class(pair), right=(1, 2, 3, 4, 5))
-    return "\n\n".join((pair.sentence, table, otherwise_wrong(pair), classes, METHODS))
+    return "\n\n".join((pair.sentence, table, otherwise_wrong(pair), classes))
 
 
 def _examples(pair: FlipPair) -> str:

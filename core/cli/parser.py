@@ -309,12 +309,12 @@ def _add_flips(commands: Any) -> None:
         commands,
         "flips",
         "tell which test examples changed their prediction, and whether that is more than noise",
-        "Set the predictions of two runs against each other, or those before and after one run: how many test\n"
+        "Set the predictions of the first run against the others', or those before and after one run: how many test\n"
         "examples became wrong and right, McNemar's exact test, and the 95 % interval of the difference.\n"
         "RUN is a number from the history, or the beginning of a run's id.",
-        ["flips 3", "flips 1 2 --csv flipped.csv"],
+        ["flips 3", "flips 1 2 --csv flipped.csv", "flips 1 2 3 4"],
     )
-    command.add_argument("runs", metavar="RUN", nargs="+", help="one run, or the baseline and another run")
+    command.add_argument("runs", metavar="RUN", nargs="+", help="one run, or the baseline and other runs")
     command.add_argument("--csv", metavar="FILE", help="also write every example that changed to FILE")
     _add_db(command)
     _add_json(command, "print one JSON array")

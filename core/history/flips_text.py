@@ -1,5 +1,7 @@
 """Flips as rows of text, for the command line and reports."""
 
+from collections.abc import Sequence
+
 from core import formatting
 from core.analysis.prediction_flips import (
     BOTH_RIGHT,
@@ -7,12 +9,19 @@ from core.analysis.prediction_flips import (
     NEWLY_WRONG,
     OTHERWISE_WRONG,
     SAME_WRONG,
+    holm,
+    probability,
 )
 from core.history.flips import FlipPair
 
 METHODS = (
     "p: McNemar's exact test of the examples that only one of the two gets right (McNemar 1947); interval: Newcombe's "
     "of the difference of two shares counted on the same examples (1998, method 10)."
+)
+
+HOLM = (
+    "p (Holm) is raised for the number of comparisons, so that one of many does not look like progress by chance "
+    "(Holm 1979)."
 )
 
 Rows = tuple[tuple[str, ...], list[tuple[str, ...]]]
@@ -59,3 +68,26 @@ def by_class(pair: FlipPair) -> Rows:
                 )
             )
     return heads, rows
+
+
+def overview(pairs: Sequence[FlipPair]) -> Rows:
+    """One row for each of several comparisons."""
+    heads = ("Comparison", "Difference", "95 % interval", "p", "p (Holm)", NEWLY_WRONG, NEWLY_RIGHT)
+    raised = holm([pair.flips.test.p for pair in pairs])
+    return heads, [
+        (
+            pair.title,
+            formatting.points(pair.flips.difference),
+            f"{_end(pair.flips.low)} … {_end(pair.flips.high)} pp",
+            probability(pair.flips.test.p).removeprefix("= "),
+            probability(corrected).removeprefix("= "),
+            formatting.count(pair.flips.number(NEWLY_WRONG)),
+            formatting.count(pair.flips.number(NEWLY_RIGHT)),
+        )
+        for pair, corrected in zip(pairs, raised, strict=True)
+    ]
+
+
+def _end(fraction: float) -> str:
+    """The end of an interval in percentage points, with its sign and without arrow and unit."""
+    return formatting.points(fraction).split(" ")[-2]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from core.errors import StudioError
 from core.history.flips import FlipPair, pair_between, pairs_within
-from core.history.flips_text import METHODS, by_class, otherwise_wrong, square
+from core.history.flips_text import HOLM, METHODS, by_class, otherwise_wrong, overview, square
 from core.report.blocks import Block, Grid, Heading, Paragraph
 from core.report.gathering import GatheredRun
 
@@ -55,4 +55,11 @@ def _told(pairs: Sequence[FlipPair]) -> list[Block]:
         if len(pair.predictions.class_names) <= MOST_CLASSES:
             heads, rows = by_class(pair)
             blocks.append(Grid(heads, tuple(rows), frozenset(range(1, len(heads)))))
+    if len(pairs) > 1:
+        heads, rows = overview(pairs)
+        blocks += [
+            Heading("All comparisons of predictions", 3),
+            Grid(heads, tuple(rows), frozenset(range(1, len(heads)))),
+            Paragraph(HOLM, muted=True),
+        ]
     return [*blocks, Paragraph(METHODS, muted=True)]

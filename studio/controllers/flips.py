@@ -152,7 +152,7 @@ class FlipsController(QObject):
 
     def _load_images(self, examples: tuple[int, ...]) -> None:
         view = self._view
-        pair = None if view is None else view.images.flipped.pair
+        pair = None if view is None else view.images.grid.flipped.pair
         if view is None or pair is None:
             return
         galleries, predictions = self._galleries, pair.predictions
@@ -163,16 +163,16 @@ class FlipsController(QObject):
             return {example: _small_enough(image) for example, image in zip(examples, images, strict=True)}
 
         def done(images: "dict[int, NDArray[np.uint8]]") -> None:
-            view.images_notice.clear()
-            view.images.flipped.add_pictures(images)
-            view.images.ask_for_images()
+            view.images.notice.clear()
+            view.images.grid.flipped.add_pictures(images)
+            view.images.grid.ask_for_images()
 
-        view.images_notice.show_busy()
+        view.images.notice.show_busy()
         self._background.ask(self._images_topic, work, done, self._no_images)
 
     def _no_images(self, problem: Problem) -> None:
         if self._view is not None:
-            self._view.images_notice.show_problem(problem, retry=True)
+            self._view.images.notice.show_problem(problem, retry=True)
 
 
 def _stamp(record: RunRecord, artifacts: tuple[Artifact, ...] = ()) -> object:

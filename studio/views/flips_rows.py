@@ -11,7 +11,9 @@ from core.analysis.prediction_flips import (
     NEWLY_WRONG,
     OTHERWISE_WRONG,
     SAME_WRONG,
+    SIGNIFICANT,
     confusion,
+    holm,
     probability,
 )
 from core.findings import Matrix
@@ -26,6 +28,12 @@ NEWCOMBE = (
     "The 95 % interval of a difference measured on the same examples (Newcombe, Statistics in Medicine 17, 1998, "
     "method 10)."
 )
+HOLM = (
+    "p raised for the number of comparisons, so that one of many does not look like progress by chance (Holm, "
+    "Scandinavian Journal of Statistics 6, 1979)."
+)
+ALL_THAT_CHANGED = 3
+"""The place among `kinds_offered` of everything that changed."""
 
 
 def square(pair: FlipPair) -> tuple[list[Head], list[tuple[Cell, ...]]]:
@@ -163,6 +171,44 @@ def confusion_matrix(pair: FlipPair, which: str) -> Matrix:
         diverging=which == "change",
         note="Right answers are left out.",
     )
+
+
+def overview(
+    choices: Sequence[tuple[str, FlipPair | None, str]],
+) -> tuple[list[Head], list[tuple[Cell, ...]]]:
+    """One row for each comparison: title, pair, and why there is none where there is none."""
+    heads = [
+        Head("Comparison"),
+        Head("Difference", "Of the accuracies, in percentage points", right=True),
+        Head("95 % interval", NEWCOMBE, right=True),
+        Head("p", MCNEMAR, right=True),
+        Head("p (Holm)", HOLM, right=True),
+        Head("▼", "Newly wrong", right=True),
+        Head("▲", "Newly right", right=True),
+    ]
+    raised = iter(holm([pair.flips.test.p for _, pair, _ in choices if pair is not None]))
+    rows = []
+    for title, pair, why in choices:
+        if pair is None:
+            rows.append(
+                (Cell(title, why, "muted"), *(Cell("–", why, "muted", right=True) for _ in heads[1:]))
+            )
+            continue
+        flips, corrected = pair.flips, next(raised)
+        tone = "" if corrected >= SIGNIFICANT else "good" if flips.difference > 0 else "bad"
+        low, high = (formatting.points(end).split(" ")[-2] for end in (flips.low, flips.high))
+        rows.append(
+            (
+                Cell(title, pair.sentence),
+                Cell(formatting.points(flips.difference), repr(flips.difference), tone, right=True),
+                Cell(f"{low} … {high}", f"{flips.low!r} to {flips.high!r}", right=True),
+                Cell(probability(flips.test.p).removeprefix("= "), repr(flips.test.p), right=True),
+                Cell(probability(corrected).removeprefix("= "), repr(corrected), right=True),
+                _number(flips.number(NEWLY_WRONG)),
+                _number(flips.number(NEWLY_RIGHT)),
+            )
+        )
+    return heads, rows
 
 
 def kinds_offered(pair: FlipPair) -> Sequence[tuple[str, tuple[str, ...]]]:

@@ -15,6 +15,7 @@ from core.analysis.prediction_flips import (
     confusion,
     find_flips,
     headline_of,
+    holm,
     mcnemar_exact,
     paired_interval,
     probability,
@@ -131,6 +132,14 @@ def test_sentences_take_noise_into_account() -> None:
     same = find_flips(labels, first, first, 2)
     assert headline_of(same) == "right on the very same examples."
     assert sentence_of(same, "run 1", "run 2").endswith("both are right on the very same examples.")
+
+
+def test_several_tests_err_together_as_often_as_one() -> None:
+    # By hand: 4 · 0.005, 3 · 0.01, 2 · 0.03, and 0.04 which may not fall below its predecessor.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.4]) == [0.4]
+    assert holm([0.6, 0.7]) == [1.0, 1.0]
+    assert holm([]) == []
 
 
 def test_small_probabilities_are_not_told_as_zero() -> None:

@@ -347,5 +347,9 @@ def test_the_command_tells_sentence_counts_and_classes(tmp_path: Path, capsys: p
     capsys.readouterr()
     assert main(["flips", "1", "--db", other]) == 0
     assert capsys.readouterr().out == text
-    assert main(["flips", "1", "2", "1", "--db", db]) == 2
-    assert "one run or two" in capsys.readouterr().err
+    assert main(["flips", "1", "2", "1", "--db", db]) == 0
+    last = capsys.readouterr().out.split("p (Holm)")[1].splitlines()
+    assert last[1].startswith("#1 → #2 ")
+    assert last[2].startswith("#1 → #1 ")
+    assert main(["flips", "1", "2", "1", "--db", db, "--csv", str(table)]) == 2
+    assert "one comparison" in capsys.readouterr().err

@@ -25,6 +25,7 @@ from studio.jobs.background import Background
 from studio.state import AppState
 from studio.tables.flipped import CAPTION_ROLE
 from studio.views.flips_view import FlipsView
+from studio.views.grid_view import GridView
 from studio.views.history_page import HistoryPage
 from studio.views.lazy_tab import LazyTab
 
@@ -134,7 +135,7 @@ class Bench:
 
     def have_images(self, view: FlipsView) -> None:
         """Wait until no image on the screen is missing."""
-        grid = view.images
+        grid = view.images.grid
         self.qtbot.waitUntil(lambda: bool(grid.visible_rows()))
         self.qtbot.waitUntil(lambda: not grid.flipped.without_picture(grid.visible_rows()))
 
@@ -150,7 +151,7 @@ def bench(
 
 
 def examples(view: FlipsView) -> list[int]:
-    return [view.images.flipped.example(row) for row in range(view.images.flipped.rowCount())]
+    return [view.images.grid.flipped.example(row) for row in range(view.images.grid.flipped.rowCount())]
 
 
 def said(view: FlipsView) -> str:
@@ -164,11 +165,11 @@ def test_a_run_shows_what_flipped_with_the_images(bench: Bench, task: Task) -> N
         "On 450 test examples the model before is right on 98.67 %, the model after on 91.11 % "
         "(38 became wrong and 4 became right): the model after is worse by 7.56 pp"
     )
-    assert view.kind.currentText() == "Newly wrong (38)"
+    assert view.images.kind.currentText() == "Newly wrong (38)"
     # The surest mistakes first.
     assert examples(view) == list(range(43, 5, -1))
     bench.have_images(view)
-    picture = view.images.flipped.data(view.images.flipped.index(0), Qt.ItemDataRole.DecorationRole)
+    picture = view.images.grid.flipped.data(view.images.grid.flipped.index(0), Qt.ItemDataRole.DecorationRole)
     assert task.test is not None
     expected = task.test.images[43, 0]
     shown = picture.toImage()
@@ -180,7 +181,7 @@ def test_a_run_shows_what_flipped_with_the_images(bench: Bench, task: Task) -> N
 def test_only_images_that_can_be_seen_are_read(bench: Bench) -> None:
     view = bench.look_at(SECOND.run_id)
     bench.have_images(view)
-    grid = view.images
+    grid = view.images.grid
     missing = grid.flipped.without_picture(range(grid.flipped.rowCount()))
     assert missing
     grid.setFocus()
@@ -191,44 +192,47 @@ def test_only_images_that_can_be_seen_are_read(bench: Bench) -> None:
 
 def test_filters_by_kind_and_class(bench: Bench, task: Task) -> None:
     view = bench.look_at(SECOND.run_id)
-    bench.choose(view.kind, "Newly right")
+    bench.choose(view.images.kind, "Newly right")
     assert examples(view) == [3, 2, 1, 0]
-    bench.choose(view.kind, "Changed, both wrong")
+    bench.choose(view.images.kind, "Changed, both wrong")
     assert examples(view) == [5, 4]
-    bench.choose(view.kind, "All that changed")
+    bench.choose(view.images.kind, "All that changed")
     assert len(examples(view)) == 44
     assert task.test is not None
     wanted = [n for n in range(43, -1, -1) if int(task.test.labels[n]) == 3]
-    bench.choose(view.class_filter, "3")
+    bench.choose(view.images.class_filter, "3")
     assert examples(view) == wanted
-    bench.choose(view.kind, "Same wrong answer")
+    bench.choose(view.images.kind, "Same wrong answer")
     assert examples(view) == []
-    assert view.images_notice.text == "No example is of this kind: choose another one above."
+    assert view.images.notice.text == "No example is of this kind: choose another one above."
 
 
 def test_choosing_an_example_tells_it_in_words(bench: Bench, task: Task) -> None:
     view = bench.look_at(SECOND.run_id)
     bench.have_images(view)
-    grid = view.images
-    assert view.readout.text() == "38 shown. Under each image: true class, before, after."
+    grid = view.images.grid
+    assert view.images.readout.text() == "38 shown. Under each image: true class, before, after."
     spy = QSignalSpy(grid.example_chosen)
     place = grid.visualRect(grid.flipped.index(1)).center()
     bench.qtbot.mouseClick(grid.viewport(), Qt.MouseButton.LeftButton, pos=place)
     assert spy.at(spy.count() - 1)[0] == 42
     assert task.test is not None
     label = int(task.test.labels[42])
-    assert view.readout.text() == (
+    assert view.images.readout.text() == (
         f"Example 42: {label}; before: {label} · 17 % (right); after: {(label + 2) % 10} · 17 % (wrong); newly wrong"
     )
     assert grid.flipped.data(grid.flipped.index(1), CAPTION_ROLE)[0] == "▼"
-    assert grid.flipped.data(grid.flipped.index(1), Qt.ItemDataRole.AccessibleTextRole) == view.readout.text()
+    assert (
+        grid.flipped.data(grid.flipped.index(1), Qt.ItemDataRole.AccessibleTextRole)
+        == view.images.readout.text()
+    )
 
 
 def test_the_list_can_be_copied(bench: Bench) -> None:
     view = bench.look_at(SECOND.run_id)
-    bench.choose(view.kind, "Newly right")
-    view.images.setFocus()
-    bench.qtbot.keyClick(view.images, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+    bench.choose(view.images.kind, "Newly right")
+    view.images.grid.setFocus()
+    bench.qtbot.keyClick(view.images.grid, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
     lines = QGuiApplication.clipboard().text().splitlines()
     assert lines[0].split("\t")[:4] == ["example", "kind", "true class", "before"]
     assert [line.split("\t")[0] for line in lines[1:]] == ["3", "2", "1", "0"]
@@ -278,12 +282,42 @@ def test_counts_classes_and_confusions(bench: Bench) -> None:
     assert sum(int(rows.cell(row, 4).text) for row in range(10)) == 38
     assert sum(int(rows.cell(row, 5).text) for row in range(10)) == 4
     bench.click_tab(view.tabs, "Confusions")
-    assert view.confusion_front.currentWidget() is view.confusion_list
-    assert view.confusion_list.table.rowCount() > 0
-    bench.choose(view.confusion_kind, "Change, as a picture")
-    assert view.picture.drawn
+    assert view.confusions.front.currentWidget() is view.confusions.list
+    assert view.confusions.list.table.rowCount() > 0
+    bench.choose(view.confusions.kind, "Change, as a picture")
+    assert view.confusions.picture.drawn
     theme.use(theme.DARK)
-    assert view.picture.drawn
+    assert view.confusions.picture.drawn
+
+
+def test_classes_and_confusions_lead_to_their_images(bench: Bench, task: Task) -> None:
+    assert task.test is not None
+    labels = task.test.labels.numpy()
+    view = bench.look_at(SECOND.run_id)
+    bench.click_tab(view.tabs, "Classes")
+    double_click(bench, view.classes, 4)
+    assert view.tabs.currentWidget() is view.images
+    assert view.images.kind.currentText() == "All that changed (44)"
+    assert examples(view) == [n for n in range(43, -1, -1) if labels[n] == 4]
+    assert view.images.answer.isHidden()
+    bench.click_tab(view.tabs, "Confusions")
+    label, given = view.pair.flips.confused[0, :2].tolist()
+    double_click(bench, view.confusions.list, 0)
+    assert view.images.answer.text() == f"as {given}"
+    of_class = [n for n in range(43, -1, -1) if labels[n] == label]
+    found = examples(view)
+    assert 0 < len(found) <= len(of_class)
+    predicted = (view.pair.first_answers.predicted, view.pair.second_answers.predicted)
+    assert found == [n for n in of_class if given in (predicted[0][n], predicted[1][n])]
+    bench.qtbot.mouseClick(view.images.answer, Qt.MouseButton.LeftButton)
+    assert examples(view) == of_class
+    assert view.images.answer.isHidden()
+
+
+def double_click(bench: Bench, table: GridView, row: int) -> None:
+    place = table.visualRect(table.table.index(row, 0)).center()
+    bench.qtbot.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    bench.qtbot.mouseDClick(table.viewport(), Qt.MouseButton.LeftButton, pos=place)
 
 
 def test_a_teacher_is_set_against_its_student(bench: Bench, task: Task) -> None:
@@ -297,7 +331,7 @@ def test_a_teacher_is_set_against_its_student(bench: Bench, task: Task) -> None:
     ]
     bench.choose(view.chooser, "teacher")
     assert "the teacher is right on 99.33 %, the student on 91.11 %" in said(view)
-    assert view.readout.text().endswith("true class, teacher, student.")
+    assert view.images.readout.text().endswith("true class, teacher, student.")
 
 
 def test_a_run_of_an_older_version_says_what_to_do(bench: Bench) -> None:
@@ -315,8 +349,8 @@ def test_data_that_are_gone_are_told_once(bench: Bench, task: Task, tmp_path: Pa
     keep_answers(where, gone, task.test, BEFORE, answered(task, WRONG_BEFORE))
     keep_answers(where, gone, task.test, AFTER, answered(task, WRONG_AFTER, shift=2))
     view = bench.look_at(SECOND.run_id)
-    bench.qtbot.waitUntil(lambda: view.images_notice.state == "failed")
-    assert "gone is not a folder" in view.images_notice.text
+    bench.qtbot.waitUntil(lambda: view.images.notice.state == "failed")
+    assert "gone is not a folder" in view.images.notice.text
     # Everything else is there.
     bench.click_tab(view.tabs, "Counts")
     assert view.square.table.cell(0, 2).text == "▼ 38"
@@ -337,6 +371,14 @@ def test_the_baseline_against_the_run_that_is_chosen(bench: Bench) -> None:
     bench.choose(view.chooser, "#1 → #2")
     assert view.pair_notice.state == "ready"
     bench.have_images(view)
+    bench.click_tab(view.tabs, "All")
+    rows = [[view.overview.table.cell(row, column).text for column in range(7)] for row in range(2)]
+    # Runs 1 and 2 answer differently where either is wrong; run 3 kept nothing.
+    assert rows[0][0] == "#1 → #2 prune 90 %"
+    assert rows[0][1] == "▼ −7.56 pp"
+    assert rows[0][3:5] == ["< 0.0001", "< 0.0001"]
+    assert rows[1][1:] == ["–"] * 6
+    assert "kept no predictions" in view.overview.table.cell(1, 1).tip
     baseline = bench.page.compare.baseline
     baseline.setFocus()
     bench.qtbot.keyClick(baseline, Qt.Key.Key_Down)
@@ -357,12 +399,12 @@ def test_the_finding_of_a_comparison_rests_on_the_predictions(bench: Bench) -> N
 def test_where_there_is_little_room_the_finding_is_short_and_images_small(bench: Bench) -> None:
     view = bench.look_at(SECOND.run_id)
     assert said(view) == view.pair.sentence
-    tall = view.images.gridSize().height()
+    tall = view.images.grid.gridSize().height()
     bench.page.resize(1024, 470)
-    bench.qtbot.waitUntil(lambda: view.images.gridSize().height() < tall)
+    bench.qtbot.waitUntil(lambda: view.images.grid.gridSize().height() < tall)
     assert said(view) == "After: worse by 7.56 pp, beyond noise (p < 0.0001)."
     assert view.sentence.toolTip().startswith(view.pair.sentence)
-    assert view.images.visible_rows()
+    assert view.images.grid.visible_rows()
 
 
 def test_nothing_is_read_before_the_tab_is_looked_at(bench: Bench) -> None:
