@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from core import formatting
 from core.formatting import NOT_MEASURED
+from core.measurement.difference import MAY_BE_CHANCE, may_be_chance
 from core.measurement.records import Accuracy, Latency, Measurement
 
 
@@ -74,9 +75,7 @@ def _same_test(ours: Measurement, base: Measurement) -> str:
 def _within_noise(ours: Measurement, base: Measurement) -> str:
     if ours.accuracy is None or base.accuracy is None or ours.accuracy.correct == base.accuracy.correct:
         return ""
-    if ours.accuracy.low <= base.accuracy.high and base.accuracy.low <= ours.accuracy.high:
-        return "The 95 % intervals overlap: this may be chance."
-    return ""
+    return MAY_BE_CHANCE if may_be_chance(ours.accuracy, base.accuracy) else ""
 
 
 def _same_protocol(ours: Measurement, base: Measurement) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 from core.analysis.prediction_flips import Flips, find_flips, headline_of, probability, sentence_of
 from core.errors import StudioError
 from core.history.records import Artifact, RunRecord
-from core.history.verdict import Difference, Paired
+from core.history.verdict import Paired
+from core.measurement.difference import Difference
 from core.measurement.predictions import (
     AFTER,
     BEFORE,

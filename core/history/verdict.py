@@ -6,40 +6,8 @@ from dataclasses import dataclass
 
 from core import formatting
 from core.history.records import RunRecord
+from core.measurement.difference import NEWCOMBE, Difference, accuracy_difference
 from core.measurement.records import Accuracy, Latency, Measurement
-
-NEWCOMBE = "Newcombe's 95 % interval of the difference of two shares (1998, method 10)"
-
-
-@dataclass(frozen=True)
-class Difference:
-    """By how much one accuracy exceeds another, as fractions, with the 95 % interval.
-
-    `method` names how the interval was obtained.
-    """
-
-    value: float
-    low: float
-    high: float
-    method: str = NEWCOMBE
-
-    @property
-    def distinguishable(self) -> bool:
-        """Whether the interval leaves zero out."""
-        return self.low > 0 or self.high < 0
-
-
-def accuracy_difference(ours: Accuracy, base: Accuracy) -> Difference:
-    """The difference of two accuracies and Newcombe's hybrid score interval of it (Newcombe 1998, method 10).
-
-    With shares p, q and their Wilson intervals [l, u], [m, v] it reaches from
-    p - q - sqrt((p - l)² + (v - q)²) to p - q + sqrt((u - p)² + (q - m)²). It treats both counts as independent, which
-    is cautious for two models that were judged on the same examples.
-    """
-    value = ours.value - base.value
-    below = math.hypot(ours.value - ours.low, base.high - base.value)
-    above = math.hypot(ours.high - ours.value, base.value - base.low)
-    return Difference(value, max(-1.0, value - below), min(1.0, value + above))
 
 
 @dataclass(frozen=True)

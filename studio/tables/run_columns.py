@@ -9,7 +9,7 @@ from core import formatting
 from core.history.columns import TAG_SEPARATOR, RunColumns
 from core.history.query_fields import Field
 from core.history.records import RunRecord
-from core.measurement.records import Accuracy
+from core.measurement.difference import MAY_BE_CHANCE, difference
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,6 @@ class Column:
             return ""
         value = float(columns.numbers[row] if self.field == "number" else columns.figures[self.field][row])
         return "" if value != value or self.show is None else self.show(value)
-
-
-def may_be_chance(one: Accuracy | None, other: Accuracy | None) -> bool:
-    """Whether the 95 % intervals of two accuracies overlap, so that their difference must not be shown as progress."""
-    return one is not None and other is not None and one.low <= other.high and other.low <= one.high
 
 
 def wall_seconds(record: RunRecord) -> float | None:
@@ -87,14 +82,20 @@ def _accuracy_tip(prefix: str) -> Callable[[RunColumns, int], str]:
 
 
 def change_may_be_chance(columns: RunColumns, row: int) -> bool | None:
-    """Whether the 95 % intervals before and after overlap; None where they are not known (yet)."""
-    low, high, low_before, high_before = (
-        _number(columns, name, row)
-        for name in ("accuracy_low", "accuracy_high", "before.accuracy_low", "before.accuracy_high")
+    """Whether the interval of after minus before includes zero; None where the intervals are not known (yet)."""
+    names = (
+        "accuracy_low",
+        "accuracy",
+        "accuracy_high",
+        "before.accuracy_low",
+        "before",
+        "before.accuracy_high",
     )
-    if low is None or high is None or low_before is None or high_before is None:
+    found = [value for name in names if (value := _number(columns, name, row)) is not None]
+    if len(found) < len(names):
         return None
-    return low_before <= high and low <= high_before
+    low, share, high, low_before, before, high_before = found
+    return not difference((low, share, high), (low_before, before, high_before)).distinguishable
 
 
 def _change_tip(columns: RunColumns, row: int) -> str:
@@ -102,9 +103,9 @@ def _change_tip(columns: RunColumns, row: int) -> str:
         return "Not measured."
     match change_may_be_chance(columns, row):
         case True:
-            return "The 95 % intervals of both accuracies overlap: this may be chance."
+            return MAY_BE_CHANCE
         case False:
-            return "The 95 % intervals of both accuracies do not overlap."
+            return "The 95 % interval of the difference leaves zero out."
     return "Accuracy after minus before."
 
 

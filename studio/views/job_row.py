@@ -7,9 +7,9 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QSizePolicy, QToolButton, QWidget
 
 from core.formatting import duration, percent, points, significant
+from core.measurement.difference import may_be_chance
 from studio import icons, theme
 from studio.jobs.status import JobStatus
-from studio.tables.run_columns import may_be_chance
 from studio.views.elided import ElidedLabel
 
 ROW_HEIGHT = 30

@@ -146,7 +146,7 @@ def test_a_difference_within_the_noise_is_called_that() -> None:
     close = replace(PRUNED, accuracy=Accuracy(945, 1_000, 0.929, 0.958, 0.2, "test", "digits"))
     accuracy = row(compare_table([record(1), record(2, after=close)]), "Accuracy after")
     assert accuracy.differences == ("", "▲ +0.50 pp")
-    assert accuracy.notes[1] == "The 95 % intervals overlap: this may be chance."
+    assert accuracy.notes[1] == "The 95 % interval of the difference includes zero: this may be chance."
 
 
 def test_what_was_measured_otherwise_gets_no_difference() -> None:

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from core.history.records import RunRecord
-from core.history.verdict import Difference, accuracy_difference, verdict
+from core.history.verdict import verdict
 from core.measurement.accuracy import wilson_interval
+from core.measurement.difference import Difference, accuracy_difference, may_be_chance
 from core.measurement.records import Accuracy, Latency, Measurement
 
 from .test_history_compare import record
@@ -140,3 +141,12 @@ def test_paired_predictions_take_the_place_of_counts() -> None:
     assert found is not None
     assert "−0.79 … −0.01 pp: more than noise" in found.text
     assert found.method.startswith("Paired: 962 of 1,000")
+
+
+def test_intervals_that_overlap_may_still_tell_two_accuracies_apart() -> None:
+    # 418 and 435 of 450: their intervals overlap, yet scipy.stats.fisher_exact gives p = 0.016.
+    lower, higher = accuracy(418, 450), accuracy(435, 450)
+    assert lower.high > higher.low
+    assert not may_be_chance(higher, lower)
+    assert may_be_chance(accuracy(430, 450), higher)
+    assert not may_be_chance(None, higher)

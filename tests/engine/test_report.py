@@ -80,7 +80,7 @@ def test_a_report_holds_every_figure_with_its_protocol(history: HistoryStore) ->
         "Run 1: " + EVIL,
         "94.00 % (92.35 to 95.30 %, n = 1,000)",
         "▼ −1.00 pp",
-        "Accuracy: The 95 % intervals overlap: this may be chance.",
+        "Accuracy: The 95 % interval of the difference includes zero: this may be chance.",
         "180 of 900",
         "900 B",
         "batch 1 · 2 threads · 3 warm-ups · 20 repetitions",

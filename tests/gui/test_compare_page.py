@@ -121,7 +121,7 @@ def test_nothing_to_compare_yet(bench: Bench) -> None:
 def test_only_what_differs_is_shown_until_all_is_wanted(bench: Bench) -> None:
     bench.start(FIRST.run_id, SECOND.run_id)
     assert bench.page.tabs.currentWidget() is bench.compare
-    assert bench.cells("Accuracy after") == ["96.00 %", "92.89 %   ▼ −3.11 pp *"]
+    assert bench.cells("Accuracy after") == ["96.00 %", "92.89 %   ▼ −3.11 pp"]
     assert bench.cells("95 % interval")[0].endswith("n = 450")
     assert "Task" not in bench.labels()
     bench.qtbot.mouseClick(bench.compare.only_differences, Qt.MouseButton.LeftButton)

@@ -118,7 +118,7 @@ def test_the_summary_tells_interval_count_and_protocol() -> None:
     before, after = measurement(0.971), measurement(0.962, 0.8)
     rows = {cells[0].text.strip(): cells for cells in summary_rows(before, after)}
     assert [cell.text for cell in rows["Accuracy"][1:]] == ["97.11 %", "96.22 %", "▼ −0.89 pp"]
-    assert "95 % intervals overlap" in rows["Accuracy"][3].tip
+    assert "95 % interval of the difference includes zero" in rows["Accuracy"][3].tip
     assert rows["examples"][2].text == "450 test"
     assert "zeros do not shrink it" in rows["Dense file"][3].tip
     assert rows["Packed size"][3].tone == "good"
