@@ -1,6 +1,7 @@
 """Laying runs side by side: which runs, which baseline, which colours."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -83,6 +84,8 @@ class CompareController(QObject):
         self.parallel = ParallelController(background, "compare-parallel", page.parallel, self)
         self.parallel.failed.connect(page.problem)
         page.parallel_wanted.connect(self._find_axes)
+        page.curves_wanted.connect(self._read_curves)
+        page.layers_wanted.connect(self._read_layers)
         page.compare_wanted.connect(self.compare)
         page.run_opened.connect(self.run_opened)
         page.notice.action.connect(self.runs_wanted)
@@ -111,36 +114,71 @@ class CompareController(QObject):
     @Slot()
     def reload(self) -> None:
         """Fetch the runs again."""
+        self._fetch(None)
+
+    def _fetch(self, shown: Comparison | None) -> None:
+        """Fetch the runs; curves and layers of `shown` are kept if it shows the same ones."""
         if len(self._run_ids) < 2:
             self._background.drop(_TOPIC)
             self._page.show_nothing(_EMPTY, "Go to the runs")
             return
         run_ids, store = self._run_ids, self._store
         baseline = self._baseline
+        kept = (None, None) if shown is None else (shown.curves, shown.layers)
+        kept_for = None if shown is None else [record.run_id for record in shown.records]
         colors = dict(zip(run_ids, self._colors.assign(run_ids), strict=True))
 
         def fetch(ticket: Ticket) -> Comparison:
             records = store.runs_named(run_ids)
             if len(records) < 2:
                 raise StudioError("Of these runs fewer than two are left: choose others.")
-            curves, layers = [], []
-            for record in records:
-                ticket.check()
-                curves.append(RunCurves(store.metrics(record.run_id)))
-                layers.append(store.layers(record.run_id, "after") or store.layers(record.run_id, "before"))
+            ticket.check()
             # One that was removed for good in the meantime is left out.
             found = [record.run_id for record in records]
             base = found.index(baseline) if baseline in found else 0
             return Comparison(
                 compare_table(records, base),
                 tuple(colors[run_id] for run_id in found),
-                tuple(curves),
-                compare_layers(layers),
-                verdict(records, base, paired_differences(store.artifacts)),
+                *(kept if found == kept_for else (None, None)),
+                verdict=verdict(records, base, paired_differences(store.artifacts)),
             )
 
         self._page.notice.show_busy()
         self._background.ask(_TOPIC, fetch, self._page.show_comparison, self._failed)
+
+    @Slot()
+    def _read_curves(self) -> None:
+        store = self._store
+
+        def read(comparison: Comparison, ticket: Ticket) -> Comparison:
+            curves = []
+            for record in comparison.records:
+                ticket.check()
+                curves.append(RunCurves(store.metrics(record.run_id)))
+            return replace(comparison, curves=tuple(curves))
+
+        self._read_more("compare-curves", read)
+
+    @Slot()
+    def _read_layers(self) -> None:
+        store = self._store
+
+        def read(comparison: Comparison, ticket: Ticket) -> Comparison:
+            layers = []
+            for record in comparison.records:
+                ticket.check()
+                layers.append(store.layers(record.run_id, "after") or store.layers(record.run_id, "before"))
+            return replace(comparison, layers=compare_layers(layers))
+
+        self._read_more("compare-layers", read)
+
+    def _read_more(self, topic: str, read: Callable[[Comparison, Ticket], Comparison]) -> None:
+        comparison = self._page.comparison
+        if comparison is not None:
+            self._page.notice.show_busy()
+            self._background.ask(
+                topic, lambda ticket: read(comparison, ticket), self._page.show_more, self._failed
+            )
 
     @Slot()
     def _find_axes(self) -> None:
@@ -172,7 +210,7 @@ class CompareController(QObject):
     def _take_baseline(self, run_id: str) -> None:
         if run_id != self._baseline:
             self._baseline = run_id
-            self.reload()
+            self._fetch(self._page.comparison)
 
     def _failed(self, problem: Problem) -> None:
         self._page.notice.show_problem(problem, retry=True)

@@ -101,7 +101,7 @@ class CurvesPanel(ChartPage):
         lines = []
         series = len(theme.tokens().series)
         for record, color, curves in zip(
-            self._comparison.records, self._comparison.colors, self._comparison.curves, strict=False
+            self._comparison.records, self._comparison.colors, self._comparison.curves or (), strict=False
         ):
             curve = curves.curve(metric, split, axis)
             if curve is None:

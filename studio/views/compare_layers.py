@@ -84,9 +84,10 @@ class LayersPanel(ChartPage):
             return
         name = self.figure.currentData()
         form = self.form.currentData()
-        if not comparison.layers:
+        layers = comparison.layers or ()
+        if not layers:
             form = self._nothing(_NO_LAYERS)
-        elif np.isnan(layer_values(comparison.layers, LAYER_FIGURES[name])).all():
+        elif np.isnan(layer_values(layers, LAYER_FIGURES[name])).all():
             form = self._nothing(_NOT_RECORDED)
         else:
             self.say("")
@@ -94,13 +95,13 @@ class LayersPanel(ChartPage):
         if form == "table":
             self._fill_table(comparison, names, name)
         elif form == "bars":
-            self.bars.set_layers(comparison.layers, list(zip(names, comparison.colors, strict=True)), name)
+            self.bars.set_layers(layers, list(zip(names, comparison.colors, strict=True)), name)
         elif form == "picture":
             runs = [
                 (record.run_id, f"#{record.number}" if len(names) > 4 else short)
                 for record, short in zip(comparison.records, names, strict=True)
             ]
-            self.picture.set_layers(comparison.layers, runs, name)
+            self.picture.set_layers(layers, runs, name)
         self.table.setVisible(form == "table")
         if self._bars is not None:
             self._bars.setVisible(form == "bars")
@@ -117,7 +118,7 @@ class LayersPanel(ChartPage):
             Head(name, color=colors[color % len(colors)])
             for name, color in zip(names, comparison.colors, strict=True)
         ]
-        self.table.table.show_rows(heads, layer_rows(comparison.layers, figure))
+        self.table.table.show_rows(heads, layer_rows(comparison.layers or (), figure))
         self.table.setColumnWidth(0, 130)
         for column in range(1, len(heads)):
             self.table.setColumnWidth(column, 132)

@@ -1,6 +1,7 @@
 """Two or more runs side by side: the finding, a table of what differs, and charts in tabs that are filled when seen."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from PySide6.QtCore import QModelIndex, QSize, Qt, Signal
 from PySide6.QtGui import QShowEvent
@@ -38,6 +39,8 @@ class ComparePage(QWidget):
     compare_wanted = Signal(object)  # tuple of run ids: compare only these
     comparison_shown = Signal(object)  # Comparison
     parallel_wanted = Signal()  # the axes of the parallel coordinates are to be found
+    curves_wanted = Signal()  # … the curves are to be read
+    layers_wanted = Signal()  # … the layers are to be read
     problem = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -221,13 +224,34 @@ class ComparePage(QWidget):
             self.parallel.emphasise(self._chosen)
 
     def _fill_curves(self) -> None:
-        if self._comparison is not None:
-            self.curves.show_comparison(self._comparison)
-            self.curves.emphasise(self._chosen)
+        if self._comparison is None:
+            return
+        if self._comparison.curves is None:
+            self.curves_wanted.emit()
+            return
+        self.curves.show_comparison(self._comparison)
+        self.curves.emphasise(self._chosen)
 
     def _fill_layers(self) -> None:
-        if self._comparison is not None:
-            self.layers.show_comparison(self._comparison)
+        if self._comparison is None:
+            return
+        if self._comparison.layers is None:
+            self.layers_wanted.emit()
+            return
+        self.layers.show_comparison(self._comparison)
+
+    def show_more(self, comparison: Comparison) -> None:
+        """Take over curves or layers that were read for the comparison on show."""
+        shown = self._comparison
+        if shown is not None and comparison.table is shown.table:
+            self._comparison = replace(
+                shown,
+                curves=shown.curves if comparison.curves is None else comparison.curves,
+                layers=shown.layers if comparison.layers is None else comparison.layers,
+            )
+            self.notice.clear()
+            self._stale |= {self.curves, self.layers}
+            self._fill_tab()
 
     def _restyle(self, _tokens: theme.Tokens) -> None:
         self._fill_table()

@@ -18,13 +18,14 @@ GROUPS = ("Measurements", "Settings", "Origin")
 class Comparison:
     """Everything that the comparison shows. All tuples have one entry for each run, the first selected first.
 
-    `colors` are indices into the theme's series; a run keeps its own as long as it is compared.
+    `colors` are indices into the theme's series; a run keeps its own as long as it is compared. `curves` and `layers`
+    are None until somebody looks at them.
     """
 
     table: ComparisonTable
     colors: tuple[int, ...]
-    curves: tuple[RunCurves, ...] = ()
-    layers: tuple[LayerComparison, ...] = ()
+    curves: tuple[RunCurves, ...] | None = None
+    layers: tuple[LayerComparison, ...] | None = None
     verdict: Verdict | None = None
 
     @property

@@ -69,6 +69,7 @@ class Bench:
         bar = self.compare.tabs.tabBar()
         (at,) = [n for n in range(bar.count()) if bar.tabText(n) == title]
         self.qtbot.mouseClick(bar, Qt.MouseButton.LeftButton, pos=bar.tabRect(at).center())
+        self.settle()
 
     def pixel(self, position: QPointF) -> QPoint:
         plot = self.compare.pareto.plot.plot
@@ -409,19 +410,38 @@ def test_precision_is_shown_where_it_was_recorded(bench: Bench) -> None:
     assert layers.note.text().startswith("None of these runs recorded this figure")
 
 
-def test_a_failure_is_told_in_place_and_can_be_tried_again(bench: Bench) -> None:
-    def broken(run_id: str) -> tuple[()]:
+@pytest.mark.parametrize("what", ["runs_named", "metrics", "layers"])
+def test_a_failure_is_told_in_place_and_can_be_tried_again(bench: Bench, what: str) -> None:
+    def broken(*_arguments: object) -> tuple[()]:
         raise StudioError("runs.db cannot be read.")
 
-    good, bench.store.metrics = bench.store.metrics, broken  # type: ignore[method-assign]
+    good = getattr(bench.store, what)
+    setattr(bench.store, what, broken)
     bench.start(FIRST.run_id, SECOND.run_id)
+    if what != "runs_named":
+        assert bench.compare.notice.state == "ready"
+        bench.tab("Curves" if what == "metrics" else "Layers")
     assert bench.compare.notice.text == "runs.db cannot be read."
-    bench.store.metrics = good  # type: ignore[method-assign]
+    setattr(bench.store, what, good)
     bench.qtbot.mouseClick(
         bench.compare.notice.findChild(QPushButton, "noticeRetry"), Qt.MouseButton.LeftButton
     )
     bench.settle()
     assert bench.compare.notice.state == "ready"
+    if what == "metrics":
+        assert len(bench.compare.curves.plot.lines) == 2
+
+
+def test_another_baseline_reads_no_curves_again(bench: Bench) -> None:
+    bench.start(FIRST.run_id, SECOND.run_id)
+    bench.tab("Curves")
+    curves = bench.compare.comparison.curves  # type: ignore[union-attr]
+    assert curves is not None
+    bench.compare.baseline.setFocus()
+    bench.qtbot.keyClick(bench.compare.baseline, Qt.Key.Key_Down)
+    bench.settle()
+    assert bench.compare.comparison.table.baseline == 1  # type: ignore[union-attr]
+    assert bench.compare.comparison.curves is curves  # type: ignore[union-attr]
 
 
 def test_deleted_runs_leave_the_comparison(bench: Bench) -> None:
