@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PySide6.QtCore import QPoint, QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QAction, QGuiApplication
-from PySide6.QtWidgets import QFileDialog, QLabel, QMenu, QToolButton, QWidget
+from PySide6.QtWidgets import QFileDialog, QLabel, QMenu, QPushButton, QWidget
 
 from core.errors import StudioError
 from core.files import write_text
@@ -15,12 +15,18 @@ from studio.views.choices import ChartPage, choice
 from studio.views.chosen_row import ChosenRow
 from studio.views.parallel_data import ORIGINS, Mask, ParallelData, measured_columns
 from studio.views.parallel_view import ParallelView
+from studio.views.vector_file import save_svg
 
 _BY_RUN = "run"
 _LONGEST = 1_000
 _NO_AXES = "Choose at least two axes."
 _NO_RUNS = "There is no run to draw: change the search."
-_HINT = "Drag along an axis to keep the runs that cross there; click a line to open its run."
+_FORMATS = "Vector (*.svg);;Image (*.png);;Data (*.csv)"
+_HINT = "Drag along an axis to brush it."
+_HOW = (
+    "Drag along an axis to keep the runs that cross there; click a line to open its run. By keyboard: Left and Right "
+    "choose an axis, Up and Down move the lower end of its brush (with Shift the upper end), Delete takes it away."
+)
 
 
 class ParallelPanel(ChartPage):
@@ -38,18 +44,18 @@ class ParallelPanel(ChartPage):
         self._settings: tuple[str, ...] = ()
         self._wanted_color = "accuracy"
         self._filled = False
-        self.axes = QToolButton()
+        self.axes = QPushButton()
         self.axes.setObjectName(f"{name}Axes")
         self.axes.setText("Axes")
         self.axes.setAccessibleName("Axes")
         self.axes.setToolTip("Choose which settings and measurements are axes.")
-        self.axes.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.menu = QMenu(self.axes)
         self.axes.setMenu(self.menu)
         self.color = choice(f"{name}Color", "Coloured by", "What the colour of a line stands for.", 12)
         self.read_out = QLabel(_HINT)
         self.read_out.setObjectName(f"{name}ReadOut")
         self.read_out.setProperty("role", "muted")
+        self.read_out.setToolTip(_HOW)
         self.read_out.setMinimumWidth(1)
         by = QLabel("coloured by")
         by.setProperty("role", "muted")
@@ -59,7 +65,7 @@ class ParallelPanel(ChartPage):
         self.controls.addWidget(self.read_out, 1)
         self.view = ParallelView()
         self.view.setObjectName(f"{name}View")
-        self.view.setToolTip("")
+        self.view.setAccessibleDescription(_HOW)
         self.view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.view.customContextMenuRequested.connect(self._show_menu)
         self.row = ChosenRow(name, with_list=with_list)
@@ -122,7 +128,7 @@ class ParallelPanel(ChartPage):
     # -- data out ----------------------------------------------------------------------------------------------
 
     def save(self, path: Path) -> None:
-        """Save as .png (as it looks) or .csv (the brushed runs, or all).
+        """Save as .png (as it looks), .svg (vectors, but for very many lines) or .csv (the brushed runs, or all).
 
         Raises:
             StudioError: for another ending, or where the file cannot be written.
@@ -133,8 +139,10 @@ class ParallelPanel(ChartPage):
             case ".png":
                 if not self.view.grab().save(str(path)):
                     raise StudioError(f"{path.name} was not written: {path.parent} may not be written to.")
+            case ".svg":
+                save_svg(self.view, path, "Parallel coordinates")
             case _:
-                raise StudioError(f"{path.name} was not written: end the name with .png or .csv.")
+                raise StudioError(f"{path.name} was not written: end the name with .svg, .png or .csv.")
 
     def copy_data(self) -> None:
         """Put the brushed runs' values (all without brushes) on the clipboard as CSV."""
@@ -142,7 +150,7 @@ class ParallelPanel(ChartPage):
 
     def save_dialog(self) -> None:
         """Ask for a file and save there."""
-        path, _ = QFileDialog.getSaveFileName(self, "Save plot", "runs.png", "Image (*.png);;Data (*.csv)")
+        path, _ = QFileDialog.getSaveFileName(self, "Save plot", "runs.svg", _FORMATS)
         if path:
             try:
                 self.save(Path(path))
@@ -156,7 +164,7 @@ class ParallelPanel(ChartPage):
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         for text, slot in (
             ("Copy data", self.copy_data),
-            ("Save as PNG or CSV…", self.save_dialog),
+            ("Save as PNG, SVG or CSV…", self.save_dialog),
             ("Clear brushes", self.view.clear_brushes),
         ):
             menu.addAction(text).triggered.connect(slot)
@@ -204,7 +212,7 @@ class ParallelPanel(ChartPage):
 
     def _hover(self, line: int | None) -> None:
         self.read_out.setText(_HINT if line is None else self.view.data.told(line))
-        self.read_out.setToolTip("" if line is None else self.read_out.text())
+        self.read_out.setToolTip(_HOW if line is None else self.read_out.text())
 
     def _take_brushed(self, chosen: Mask | None) -> None:
         if chosen is None:

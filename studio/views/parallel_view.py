@@ -9,35 +9,38 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QPointF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
     QFont,
-    QFontMetricsF,
     QImage,
     QKeyEvent,
     QMouseEvent,
     QPainter,
     QPaintEvent,
-    QPen,
-    QPolygonF,
     QResizeEvent,
 )
 from PySide6.QtWidgets import QWidget
 
 from core.history.parallel import Brush, brushed
 from studio import theme
-from studio.views.layer_figures import COLORS
 from studio.views.parallel_data import FEW, Mask, ParallelData, PictureRequest
+from studio.views.parallel_paint import (
+    BOTTOM,
+    SIDE,
+    TOP,
+    ParallelShape,
+    paint_axis,
+    paint_lines,
+    paint_marked,
+)
 
-_TOP, _BOTTOM, _SIDE = 46, 30, 70
 _GRAB = 16
 """How near in pixels an axis must be to be brushed."""
 _NEAR = 8
 _CLICK = 3
 _STEP = 0.05
 """How far the arrow keys move a brush."""
-_BRUSH_WIDTH = 14
 
 
 class ParallelView(QWidget):
@@ -149,29 +152,27 @@ class ParallelView(QWidget):
 
     # -- geometry ----------------------------------------------------------------------------------------------
 
+    @property
+    def _shape(self) -> ParallelShape:
+        return ParallelShape(self.width(), self.height(), len(self._data.axes))
+
     def axis_x(self, axis: int) -> float:
         """Where an axis stands, in pixels."""
-        room = self.width() - 2 * _SIDE
-        count = len(self._data.axes)
-        return _SIDE + (room / 2 if count == 1 else axis * room / (count - 1))
+        return self._shape.axis_x(axis)
 
     def place_y(self, place: float) -> float:
         """Where a place on an axis lies, in pixels; of none (NaN) below its foot."""
-        bottom = self.height() - _BOTTOM
-        if math.isnan(place):
-            return bottom + 8.0
-        return bottom - place * (bottom - _TOP)
+        return self._shape.place_y(place)
 
     def _place(self, y: float) -> float:
-        bottom = self.height() - _BOTTOM
-        return min(1.0, max(0.0, (bottom - y) / max(1, bottom - _TOP)))
+        return self._shape.place(y)
 
     def _axis_at(self, position: QPointF) -> int | None:
         if not self._data.axes:
             return None
         axis = min(range(len(self._data.axes)), key=lambda n: abs(self.axis_x(n) - position.x()))
         near = abs(self.axis_x(axis) - position.x()) <= _GRAB
-        return axis if near and _TOP - 8 <= position.y() <= self.height() - _BOTTOM + 8 else None
+        return axis if near and TOP - 8 <= position.y() <= self.height() - BOTTOM + 8 else None
 
     def _line_at(self, position: QPointF) -> int | None:
         """The line nearest to the cursor, if it is near; among the brushed ones where there are brushes."""
@@ -179,15 +180,11 @@ class ParallelView(QWidget):
         if len(axes) < 2 or not len(self._data):
             return None
         gap = (self.axis_x(1) - self.axis_x(0)) or 1.0
-        left = min(len(axes) - 2, max(0, int((position.x() - _SIDE) / gap)))
+        left = min(len(axes) - 2, max(0, int((position.x() - SIDE) / gap)))
         share = (position.x() - self.axis_x(left)) / gap
         if not -0.05 <= share <= 1.05:
             return None
-        ends = []
-        for axis in (axes[left], axes[left + 1]):
-            bottom = self.height() - _BOTTOM
-            y = bottom - axis.places * (bottom - _TOP)
-            ends.append(np.where(np.isnan(y), bottom + 8.0, y))
+        ends = [self._shape.places_y(axis.places) for axis in (axes[left], axes[left + 1])]
         distance = np.abs(ends[0] + share * (ends[1] - ends[0]) - position.y())
         chosen = self.chosen
         if chosen is not None:
@@ -202,16 +199,16 @@ class ParallelView(QWidget):
         return len(self._data) > FEW and len(self._data.axes) >= 2
 
     def _positions(self) -> tuple[int, ...]:
-        return tuple(round(self.axis_x(n) - _SIDE) for n in range(len(self._data.axes)))
+        return tuple(round(self.axis_x(n) - SIDE) for n in range(len(self._data.axes)))
 
     def _forget_pictures(self) -> None:
         self._pictures.clear()
 
     def _ask_pictures(self, only_chosen: bool = False) -> None:
-        if not self._many or self.height() <= _TOP + _BOTTOM or self.width() <= 2 * _SIDE:
+        if not self._many or self.height() <= TOP + BOTTOM or self.width() <= 2 * SIDE:
             return
         chosen = self.chosen
-        height = self.height() - _TOP - _BOTTOM + 8
+        height = self.height() - TOP - BOTTOM + 8
         muted = theme.tokens().text_muted
         wanted = [None] if not only_chosen or "all" not in self._pictures else []
         for mask in [*wanted, *([] if chosen is None else [chosen])]:
@@ -230,124 +227,20 @@ class ParallelView(QWidget):
         font = QFont(self.font())
         font.setPixelSize(theme.FONT_SMALL)
         painter.setFont(font)
-        if self._data.axes:
+        data, shape = self._data, self._shape
+        if data.axes:
             if self._many:
                 for kind in ("grey", "chosen") if self._brushes else ("all",):
                     if kind in self._pictures:
-                        painter.drawImage(_SIDE, _TOP, self._pictures[kind])
+                        painter.drawImage(SIDE, TOP, self._pictures[kind])
             else:
-                self._paint_lines(painter, tokens)
-            self._paint_marked(painter, tokens)
-            for axis in range(len(self._data.axes)):
-                self._paint_axis(painter, axis, tokens)
+                paint_lines(painter, shape, data, self.chosen, self._color, tokens)
+            emphasised = None if self._emphasised is None else data.find(self._emphasised)
+            paint_marked(painter, shape, data, {emphasised, self._line} - {None}, tokens)
+            for index in range(len(data.axes)):
+                focused = self.hasFocus() and index == self._key_axis
+                paint_axis(painter, shape, data, index, self._brushes.get(index), focused, tokens)
         painter.end()
-
-    def _paint_lines(self, painter: QPainter, tokens: theme.Tokens) -> None:
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        chosen = self.chosen
-        grey = QColor(tokens.text_muted)
-        grey.setAlphaF(0.18)
-        order = range(len(self._data)) if chosen is None else np.argsort(chosen, kind="stable").tolist()
-        for run in order:
-            if chosen is not None and not chosen[run]:
-                painter.setPen(QPen(grey, 1))
-            else:
-                painter.setPen(QPen(self._line_color(run, tokens), 1.6))
-            painter.drawPolyline(self._polyline(run))
-
-    def _line_color(self, run: int, tokens: theme.Tokens) -> QColor:
-        if self._color is not None:
-            place = float(self._data.axes[self._color].places[run])
-            if math.isnan(place):
-                return QColor(tokens.text_muted)
-            return QColor(*COLORS[round(place * (len(COLORS) - 1))].tolist())
-        if self._data.colors is not None:
-            return QColor(tokens.series_color(self._data.colors[run]))
-        color = QColor(tokens.accent)
-        color.setAlphaF(0.5)
-        return color
-
-    def _polyline(self, run: int) -> QPolygonF:
-        return QPolygonF(
-            [
-                QPointF(self.axis_x(n), self.place_y(float(axis.places[run])))
-                for n, axis in enumerate(self._data.axes)
-            ]
-        )
-
-    def _paint_marked(self, painter: QPainter, tokens: theme.Tokens) -> None:
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        emphasised = None if self._emphasised is None else self._data.find(self._emphasised)
-        for run in {emphasised, self._line} - {None}:
-            assert run is not None
-            line = self._polyline(run)
-            painter.setPen(QPen(QColor(tokens.panel), 5))
-            painter.drawPolyline(line)
-            painter.setPen(QPen(QColor(tokens.text), 2.4))
-            painter.drawPolyline(line)
-
-    def _paint_axis(self, painter: QPainter, index: int, tokens: theme.Tokens) -> None:
-        axis = self._data.axes[index]
-        x = self.axis_x(index)
-        top, bottom = self.place_y(1.0), self.place_y(0.0)
-        focused = self.hasFocus() and index == self._key_axis
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-        painter.setPen(QPen(QColor(tokens.accent if focused else tokens.text_muted), 2 if focused else 1))
-        painter.drawLine(QPointF(x, top), QPointF(x, bottom))
-        if index in self._brushes:
-            low, high = self._brushes[index]
-            fill = QColor(tokens.accent)
-            fill.setAlphaF(0.25)
-            rect = QRectF(
-                x - _BRUSH_WIDTH / 2, self.place_y(high), _BRUSH_WIDTH, self.place_y(low) - self.place_y(high)
-            )
-            painter.fillRect(rect, fill)
-            painter.setPen(QPen(QColor(tokens.accent), 1))
-            painter.drawRect(rect)
-        measure = QFontMetricsF(painter.font())
-        room = self._room(index)
-        on_left = index == len(self._data.axes) - 1
-        halo = QColor(tokens.panel)
-        halo.setAlphaF(0.8)
-        for place, text in axis.ticks(max(2, int((bottom - top) / 26))):
-            y = self.place_y(place)
-            text = measure.elidedText(text, Qt.TextElideMode.ElideRight, _SIDE - 12 if on_left else room - 16)
-            width = measure.horizontalAdvance(text)
-            # Beside its axis, to the right of it; at the last one there is room there as well.
-            box = QRectF(x + 6, y - measure.height() / 2, width + 4, measure.height())
-            painter.fillRect(box, halo)
-            painter.setPen(QColor(tokens.text_muted))
-            painter.drawLine(QPointF(x - 3, y), QPointF(x + 3, y))
-            painter.drawText(box.adjusted(2, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter, text)
-        self._paint_title(painter, index, measure, tokens)
-        if np.isnan(axis.places).any():
-            painter.setPen(QColor(tokens.text_muted))
-            painter.drawText(
-                QRectF(x - room / 2, bottom + 12, room, measure.height()),
-                Qt.AlignmentFlag.AlignHCenter,
-                "none",
-            )
-
-    def _paint_title(
-        self, painter: QPainter, index: int, measure: QFontMetricsF, tokens: theme.Tokens
-    ) -> None:
-        axis, x, room = self._data.axes[index], self.axis_x(index), self._room(index)
-        better = {1: "▲ more is better", -1: "▼ less is better"}.get(axis.sense, "")
-        kind = "log" if axis.logarithmic else ""
-        below = " · ".join(part for part in (better, kind) if part)
-        if measure.horizontalAdvance(below) > room - 6:
-            below = " · ".join(part for part in (better[:1], kind) if part)
-        for line, (text, color) in enumerate(((axis.title, tokens.text), (below, tokens.text_muted))):
-            painter.setPen(QColor(color))
-            shown = measure.elidedText(text, Qt.TextElideMode.ElideMiddle, room - 6)
-            box = QRectF(x - room / 2, 8 + line * measure.height(), room, measure.height())
-            painter.drawText(box, Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignVCenter, shown)
-
-    def _room(self, _index: int) -> float:
-        """How wide the texts at an axis may be."""
-        count = len(self._data.axes)
-        gap = (self.width() - 2 * _SIDE) / (count - 1) if count > 1 else self.width()
-        return max(24.0, min(gap, 2.0 * _SIDE))
 
     # -- pointing ----------------------------------------------------------------------------------------------
 

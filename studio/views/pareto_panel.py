@@ -9,8 +9,8 @@ from PySide6.QtWidgets import (
     QComboBox,
     QHBoxLayout,
     QLabel,
+    QPushButton,
     QSizePolicy,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -48,7 +48,7 @@ class ParetoPanel(QWidget):
         )
         self.log_y = _log(f"{name}LogY", "vertical")
         self.log_x = _log(f"{name}LogX", "horizontal")
-        self.box = QToolButton()
+        self.box = QPushButton()
         self.box.setObjectName(f"{name}Box")
         self.box.setText("Box")
         self.box.setCheckable(True)
@@ -56,7 +56,7 @@ class ParetoPanel(QWidget):
         self.box.setToolTip(
             "Drag a box around runs to choose them. Dragging with Shift does it without this button."
         )
-        self.front = QToolButton()
+        self.front = QPushButton()
         self.front.setObjectName(f"{name}Front")
         self.front.setText("Front")
         self.front.setAccessibleName("Choose the runs on the front")

@@ -19,13 +19,13 @@ from PySide6.QtGui import (
     QPainter,
     QPaintEvent,
 )
-from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QMenu, QVBoxLayout, QWidget
 
 from core.errors import StudioError
 from core.files import write_text
 from studio import theme
 from studio.problem import problem_from
+from studio.views.vector_file import save_svg
 
 Axis = tuple[str, str]
 """Title and unit of an axis."""
@@ -160,21 +160,9 @@ class PlotFrame(QWidget):
                 if not self.grab().save(str(path)):
                     raise StudioError(f"{path.name} was not written: {path.parent} may not be written to.")
             case ".svg":
-                self._save_svg(path)
+                save_svg(self, path, self._name)
             case _:
                 raise StudioError(f"{path.name} was not written: end the name with .svg, .png or .csv.")
-
-    def _save_svg(self, path: Path) -> None:
-        # pyqtgraph's own SVG exporter fails on Qt 6, and the generator is silent about a folder it cannot write to.
-        write_text(path, "")
-        generator = QSvgGenerator()
-        generator.setFileName(str(path))
-        generator.setSize(self.size())
-        generator.setViewBox(self.rect())
-        generator.setTitle(self._name)
-        painter = QPainter(generator)
-        self.render(painter, QPoint())
-        painter.end()
 
     def paintEvent(self, event: QPaintEvent) -> None:
         # Not by palette or style sheet: renewing the application's sheet would bring old colours back.

@@ -316,7 +316,7 @@ def test_the_values_of_lines_are_copied_and_saved(bench: Bench, tmp_path: Path) 
     lines = QApplication.clipboard().text().splitlines()
     assert lines[0] == "run,method,sparsity,packed size,multiply-accumulates,latency,accuracy"
     assert len(lines) == 1 + len(panel.view.data)
-    for ending, start in ((".png", b"\x89PNG"), (".csv", b"run,")):
+    for ending, start in ((".png", b"\x89PNG"), (".svg", b"<?xml"), (".csv", b"run,")):
         panel.save(tmp_path / f"lines{ending}")
         assert (tmp_path / f"lines{ending}").read_bytes().startswith(start)
     with pytest.raises(StudioError, match="end the name"):
