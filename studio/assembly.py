@@ -247,6 +247,7 @@ class Assembly(QObject):
         self._begin_with_model()
 
     def _add_panels(self) -> None:
+        from studio.controllers.layer_plan import LayerPlanController
         from studio.controllers.layers import LayersController
         from studio.controllers.recipe import RecipeController
         from studio.views.job_strip import JobStrip
@@ -274,6 +275,10 @@ class Assembly(QObject):
         self._export_page.save_recipe.connect(self.recipe.save_recipe)
         self.model.recipe_file_chosen.connect(commands.open_path)
         self.menus.preset_chosen.connect(commands.load_preset)
+
+        self.layer_plan = LayerPlanController(self.state, self.background, layer_panel, self.recipe, self)
+        self.layer_plan.problem.connect(self.state.problem)
+        self.recipe.plan_changed.connect(self.layer_plan.refresh)
 
         self._job_strip = JobStrip()
         self.window.set_dock("jobs", self._job_strip)

@@ -1,41 +1,14 @@
 """What the settings of quantization make of a layer's weight."""
 
-from dataclasses import dataclass
-
 from torch import Tensor
 
 from core.models.description import Layer
 from core.quantization.grid import find_grid
-from core.quantization.record import QuantizedWeight, Scheme
+from core.quantization.precision import Precision
+from core.quantization.record import QuantizedWeight
 from core.quantization.settings import GridSettings
-from core.recipe import matches
 
-_AS_IT_IS = 32
 _TRANSPOSED = "conv_transpose"
-
-
-@dataclass(frozen=True)
-class Precision:
-    """What a layer's weight becomes: "affine" with so many bits, or a float type."""
-
-    scheme: Scheme
-    bits: int
-
-
-def precision_of(settings: GridSettings, layer: Layer) -> Precision | None:
-    """What the settings make of a layer; None where it stays as it is."""
-    if any(matches(layer.name, pattern) for pattern in settings.exclude):
-        return None
-    for pattern, bits in settings.overrides.items():
-        if matches(layer.name, pattern):
-            if bits == _AS_IT_IS:
-                return None
-            return Precision("affine", bits) if bits <= 8 else Precision("float16", 16)
-    if settings.what == "float16":
-        return Precision("float16", 16)
-    if settings.what == "bfloat16":
-        return Precision("bfloat16", 16)
-    return Precision("affine", settings.bits)
 
 
 def output_axis(layer: Layer) -> int:

@@ -187,6 +187,21 @@ class RecipeController(QObject):
         excluded = tuple(name for name in settings.exclude if name not in names)
         self._replace_prune_step("Set own sparsity", step, settings, exclude=excluded, overrides=overrides)
 
+    def plan_layers(self, names: Sequence[str], sparsity: float | None, *, keep: bool = False) -> None:
+        """Give layers a sparsity of their own, `keep` them as they are, or (None) let them follow the step again.
+
+        Raises:
+            pydantic.ValidationError: for a sparsity outside [0, 1).
+        """
+        step, settings = self._prune_step()
+        overrides = {name: value for name, value in settings.overrides.items() if name not in names}
+        excluded = tuple(name for name in settings.exclude if name not in names)
+        if keep:
+            excluded = (*excluded, *names)
+        elif sparsity is not None:
+            overrides |= dict.fromkeys(names, sparsity)
+        self._replace_prune_step("Plan layers", step, settings, exclude=excluded, overrides=overrides)
+
     def prune_below(self, removals: Mapping[str, LayerRemoval]) -> None:
         """Give each layer, in the selected (or first) prune step, the own sparsity with which that much of it goes."""
         if self._state.model is None or not removals:

@@ -29,8 +29,9 @@ def with_own_bits(recipe: Recipe, selected: int | None, bits: Mapping[str, int |
         pydantic.ValidationError: for bits that no layer can have.
     """
     step, settings = quantize_step(recipe, selected)
-    overrides = {name: value for name, value in settings.overrides.items() if name not in bits}
-    overrides |= {name: value for name, value in bits.items() if value is not None}
+    # The first that matches a layer counts: names stand before patterns.
+    overrides = {name: value for name, value in bits.items() if value is not None}
+    overrides |= {name: value for name, value in settings.overrides.items() if name not in bits}
     exclude = tuple(name for name in settings.exclude if name not in bits)
     changed = type(settings).model_validate(
         {**settings.model_dump(), "overrides": overrides, "exclude": exclude}

@@ -239,7 +239,21 @@ COLUMNS: tuple[Column, ...] = (
         "not_finite",
         whole=True,
     ),
+    Column(
+        "plan",
+        "Plan",
+        "What the selected step of the recipe would do to the layer",
+        76,
+        lambda _l, _f, _t: "",
+        lambda _l, _f, _t: "",
+        # Filled by the table itself, from the plan that it is given.
+        lambda _l, _f, _t: None,
+        shown=False,
+    ),
 )
+
+PLAN = len(COLUMNS) - 1
+"""The column that is shown while a step of the recipe has a plan for each layer."""
 
 
 def short_shape(layer: Layer) -> str:

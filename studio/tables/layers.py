@@ -14,7 +14,7 @@ from core.analysis.statistics import NEAR_ZERO
 from core.analysis.summary import LayerSummary
 from core.models.description import Layer
 from studio.problem import Problem
-from studio.tables.layer_columns import COLUMNS, DISTRIBUTION, NAME, Row
+from studio.tables.layer_columns import COLUMNS, DISTRIBUTION, NAME, PLAN, Row
 from studio.tables.layer_figures import (
     LayerFigures,
     Values,
@@ -26,6 +26,7 @@ from studio.tables.layer_figures import (
     put,
 )
 from studio.tables.layer_filter import Figures, matching
+from studio.tables.layer_plan import LayerPlan, PlanCell
 from studio.tables.layer_tips import branch_tip, layer_tip
 from studio.tables.layer_tree import Arranged, ModuleTree
 from studio.tables.natural import natural_key
@@ -42,6 +43,8 @@ DEPTH_ROLE = LAYER_ROLE + 3
 """How deep in the tree (int); 0 in the flat list."""
 FOLD_ROLE = LAYER_ROLE + 4
 """“open” or “folded” for a branch, None for a layer."""
+OWN_ROLE = LAYER_ROLE + 5
+"""Whether the plan of a layer is its own."""
 
 
 class LayerTable(QAbstractTableModel):
@@ -51,6 +54,7 @@ class LayerTable(QAbstractTableModel):
     for a branch a number from `len(layers)` on.
     """
 
+    plan_edited = Signal(int, str)  # layer, what was typed as its plan
     summaries_changed = Signal(object)  # list[int]: layers whose figures have come in
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -73,6 +77,7 @@ class LayerTable(QAbstractTableModel):
         self._row_of = np.zeros(0, np.intp)
         self._sort: tuple[int, Qt.SortOrder] | None = None
         self._filter = ""
+        self._plan: LayerPlan | None = None
 
     # -- content --------------------------------------------------------------------------------------------
 
@@ -113,6 +118,30 @@ class LayerTable(QAbstractTableModel):
         rows = [int(self._row_of[index]) for index, _ in found if self._row_of[index] >= 0]
         if rows:
             self.dataChanged.emit(self.index(min(rows), 0), self.index(max(rows), len(COLUMNS) - 1))
+
+    @property
+    def plan(self) -> LayerPlan | None:
+        """What the selected step of the recipe would do to each layer."""
+        return self._plan
+
+    def set_plan(self, plan: LayerPlan | None) -> None:
+        """Fill the column of plans, or leave it empty."""
+        if plan == self._plan:
+            return
+        retitled = (plan and plan.title) != (self._plan and self._plan.title)
+        self._plan = plan
+        if retitled:
+            self.headerDataChanged.emit(Qt.Orientation.Horizontal, PLAN, PLAN)
+        if self._sort is not None and self._sort[0] == PLAN:
+            self.refresh_order()
+        else:
+            self._tell_all()
+
+    def plan_of(self, node: int) -> PlanCell | None:
+        """What stands in the column of plans for a layer; None without a plan, and for branches."""
+        if self._plan is None or node >= len(self._layers):
+            return None
+        return self._plan.cells.get(self._layers[node].name)
 
     @property
     def near_zero(self) -> float:
@@ -305,6 +334,9 @@ class LayerTable(QAbstractTableModel):
 
     def _values(self, key: str, *, branches: bool) -> Values:
         """A column's figures, of the layers or also of the branches."""
+        if key == COLUMNS[PLAN].key:
+            branches_too = len(self._tree.groups) if branches else 0
+            return np.concatenate([self._plan_values(), np.full(branches_too, np.nan)])
         fixed = key in _FIXED
         own = self._known_beforehand(key) if fixed else counted_column(self._counted, key)
         if not branches or not self._tree.starts.size:
@@ -314,6 +346,11 @@ class LayerTable(QAbstractTableModel):
         else:
             below = counted_column(self._branch_figures(), key)
         return np.concatenate([own, below])
+
+    def _plan_values(self) -> Values:
+        cells = (self.plan_of(node) for node in range(len(self._layers)))
+        values = (np.nan if cell is None or cell.value is None else cell.value for cell in cells)
+        return np.fromiter(values, np.float64, len(self._layers))
 
     def _known_beforehand(self, key: str) -> Values:
         """A column's figures that need no counting; worked out when they are first asked for."""
@@ -355,6 +392,11 @@ class LayerTable(QAbstractTableModel):
         if orientation != Qt.Orientation.Horizontal:
             return None
         column = COLUMNS[section]
+        if section == PLAN and self._plan is not None:
+            if role == Qt.ItemDataRole.DisplayRole:
+                return self._plan.title
+            if role == Qt.ItemDataRole.ToolTipRole:
+                return self._plan.explanation
         if role == Qt.ItemDataRole.DisplayRole:
             return column.title
         if role == Qt.ItemDataRole.ToolTipRole:
@@ -369,6 +411,8 @@ class LayerTable(QAbstractTableModel):
             return None
         node, section = int(self._rows.nodes[index.row()]), index.column()
         branch = node >= len(self._layers)
+        if section == PLAN:
+            return self._plan_data(node, role)
         match role:
             case Qt.ItemDataRole.DisplayRole:
                 if section == NAME and self._in_tree:
@@ -391,6 +435,40 @@ class LayerTable(QAbstractTableModel):
         if role == FOLD_ROLE and branch:
             return "folded" if node - len(self._layers) in self._folded and not self._filter else "open"
         return None
+
+    def _plan_data(self, node: int, role: int) -> Any:
+        cell = self.plan_of(node)
+        if role == OWN_ROLE:
+            return cell is not None and cell.own
+        match role:
+            case Qt.ItemDataRole.TextAlignmentRole:
+                return _alignment(PLAN)
+            case Qt.ItemDataRole.DisplayRole:
+                return "" if cell is None else cell.text
+            case Qt.ItemDataRole.EditRole:
+                return "" if cell is None else cell.edit
+            case Qt.ItemDataRole.ToolTipRole:
+                return None if cell is None else cell.tip
+            case Qt.ItemDataRole.AccessibleTextRole if cell is not None and self._plan is not None:
+                return f"{self._plan.title}: {cell.text}. {cell.tip}"
+        return None
+
+    def flags(self, index: Index) -> Qt.ItemFlag:
+        flags = super().flags(index)
+        if index.isValid() and index.column() == PLAN and self._plan is not None and self._plan.editable:
+            cell = self.plan_of(int(self._rows.nodes[index.row()]))
+            return flags | Qt.ItemFlag.ItemIsEditable if cell is not None else flags
+        return flags
+
+    def setData(self, index: Index, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:
+        if role != Qt.ItemDataRole.EditRole or index.column() != PLAN:
+            return False
+        node = int(self._rows.nodes[index.row()])
+        cell = self.plan_of(node)
+        if cell is None or str(value).strip() == cell.edit:
+            return False
+        self.plan_edited.emit(node, str(value).strip())
+        return True
 
     def figures(self, node: int) -> LayerFigures | None:
         """What was counted of a layer or branch; None while not all of it is known."""
@@ -420,7 +498,7 @@ class LayerTable(QAbstractTableModel):
 
     def rows_as_text(self, layers: Sequence[int]) -> list[list[str]]:
         """A heading and one row for each layer, every column but the drawn one, with full precision."""
-        columns = [column for place, column in enumerate(COLUMNS) if place != DISTRIBUTION]
+        columns = [column for place, column in enumerate(COLUMNS) if place not in (DISTRIBUTION, PLAN)]
         rows = [[column.title for column in columns]]
         for place in layers:
             layer, figures = self._layers[place], self.figures(place)

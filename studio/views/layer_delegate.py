@@ -9,9 +9,9 @@ from PySide6.QtWidgets import QApplication, QStyle, QStyledItemDelegate, QStyleO
 from core.analysis.summary import LayerSummary
 from studio import theme
 from studio.problem import Problem
-from studio.tables.layer_columns import DISTRIBUTION, NAME, ZEROS
+from studio.tables.layer_columns import DISTRIBUTION, NAME, PLAN, ZEROS
 from studio.tables.layer_figures import LayerFigures
-from studio.tables.layers import DEPTH_ROLE, FIGURES_ROLE, FOLD_ROLE, LAYER_ROLE, SUMMARY_ROLE
+from studio.tables.layers import DEPTH_ROLE, FIGURES_ROLE, FOLD_ROLE, LAYER_ROLE, OWN_ROLE, SUMMARY_ROLE
 
 Index = QModelIndex | QPersistentModelIndex
 
@@ -34,7 +34,7 @@ class LayerDelegate(QStyledItemDelegate):
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         column = index.column()
-        if column not in (NAME, DISTRIBUTION, ZEROS):
+        if column not in (NAME, DISTRIBUTION, ZEROS, PLAN):
             super().paint(painter, option, index)
             return
         self.initStyleOption(option, index)
@@ -45,6 +45,9 @@ class LayerDelegate(QStyledItemDelegate):
         summary = index.data(SUMMARY_ROLE)
         if column == NAME:
             self._paint_name(painter, option, area, text, index)
+        elif column == PLAN:
+            fitting = option.fontMetrics.elidedText(text, Qt.TextElideMode.ElideRight, area.width())
+            self._paint_text(painter, option, area, fitting, muted=not index.data(OWN_ROLE))
         elif isinstance(summary, Problem):
             self._paint_text(painter, option, area, "not read" if column == DISTRIBUTION else "–", muted=True)
         elif column == ZEROS:

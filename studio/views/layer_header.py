@@ -7,7 +7,7 @@ from PySide6.QtCore import QItemSelectionModel, QObject, QPoint, Qt, QTimer, Sig
 from PySide6.QtGui import QActionGroup
 from PySide6.QtWidgets import QHeaderView, QInputDialog, QMenu, QTableView
 
-from studio.tables.layer_columns import COLUMNS, NAME
+from studio.tables.layer_columns import COLUMNS, NAME, PLAN
 from studio.tables.layers import LayerTable
 
 NEAR_ZERO_CHOICES = (1e-4, 1e-3, 1e-2)
@@ -54,17 +54,18 @@ class LayerHeader(QObject):
         """Keys in their order from left to right, keys of the hidden ones, and widths by key."""
         header = self._header
         order = [COLUMNS[header.logicalIndex(place)].key for place in range(header.count())]
-        hidden = [column.key for place, column in enumerate(COLUMNS) if header.isSectionHidden(place)]
+        order.remove(COLUMNS[PLAN].key)  # comes and goes with the selected step
+        hidden = [column.key for place, column in enumerate(COLUMNS[:PLAN]) if header.isSectionHidden(place)]
         widths = {
             column.key: header.sectionSize(place)
-            for place, column in enumerate(COLUMNS)
+            for place, column in enumerate(COLUMNS[:PLAN])
             if place != NAME and not header.isSectionHidden(place)
         }
         return {"order": order, "hidden": hidden, "widths": widths}
 
     def restore(self, layout: Mapping[str, Any]) -> None:
         """Put columns back as they were; what makes no sense (any more) is left out."""
-        places = {column.key: place for place, column in enumerate(COLUMNS)}
+        places = {column.key: place for place, column in enumerate(COLUMNS[:PLAN])}
         order, hidden, widths = (layout.get(part) for part in ("order", "hidden", "widths"))
         self._restoring = True
         try:
@@ -87,10 +88,20 @@ class LayerHeader(QObject):
 
     def reset(self) -> None:
         """Show the columns that are shown at first, in their first order and width."""
+        planned = not self._header.isSectionHidden(PLAN) if self._header.count() > PLAN else False
         for place, column in enumerate(COLUMNS):
             self._header.moveSection(self._header.visualIndex(place), place)
             self._table.setColumnHidden(place, not column.shown)
             self._table.setColumnWidth(place, column.width)
+        self.show_plan(planned and self._model.plan is not None)
+
+    def show_plan(self, shown: bool) -> None:
+        """Show the column of plans right after the names, or take it away."""
+        before, self._restoring = self._restoring, True
+        self._table.setColumnHidden(PLAN, not shown)
+        if shown:
+            self._header.moveSection(self._header.visualIndex(PLAN), self._header.visualIndex(NAME) + 1)
+        self._restoring = before
 
     def menu(self, parent: QMenu | None = None) -> QMenu:
         """A menu of columns to tick, the limit of near zeros and the way back."""
@@ -98,7 +109,7 @@ class LayerHeader(QObject):
         menu.setObjectName("columnsMenu")
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.setToolTipsVisible(True)
-        for place, column in enumerate(COLUMNS):
+        for place, column in enumerate(COLUMNS[:PLAN]):
             if place == NAME:
                 continue
             action = menu.addAction(column.title)

@@ -31,8 +31,9 @@ from core.formatting import count, percent
 from core.models.description import Layer
 from studio import icons, theme
 from studio.problem import Problem
-from studio.tables.layer_columns import COLUMNS, NAME
+from studio.tables.layer_columns import COLUMNS, NAME, PLAN
 from studio.tables.layer_filter import EXAMPLES, HELP
+from studio.tables.layer_plan import LayerPlan
 from studio.tables.layers import LayerTable
 from studio.views.elided import ElidedLabel
 from studio.views.layer_delegate import LayerDelegate
@@ -56,6 +57,7 @@ class LayerPanel(QWidget):
     export_requested = Signal()
     open_requested = Signal()  # the empty panel's button
     tree_toggled = Signal(bool)
+    plan_typed = Signal(object, str)  # names of layers, what was typed as their plan
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -97,6 +99,7 @@ class LayerPanel(QWidget):
         self.table.selectionModel().selectionChanged.connect(self._selection_touched)
         self.table.customContextMenuRequested.connect(self._show_menu)
         self.table.viewport().installEventFilter(self)
+        self.table.installEventFilter(self)
         self.totals = ElidedLabel()
         self.totals.setObjectName("layerTotals")
         self.totals.setProperty("role", "small")
@@ -124,6 +127,7 @@ class LayerPanel(QWidget):
         layout.addWidget(content, 1)
 
         self.model.modelReset.connect(self._restore_selection)
+        self.model.plan_edited.connect(self._plan_typed)
         theme.events.changed.connect(self._repaint)
         self.show_nothing()
 
@@ -173,6 +177,14 @@ class LayerPanel(QWidget):
             self._restore_selection()
             self._tell_totals()
 
+    def show_plan(self, plan: LayerPlan | None) -> None:
+        """Show what the selected step of the recipe would do to each layer, or no such column."""
+        shown = self.model.plan is not None
+        self.model.set_plan(plan)
+        if (plan is not None) != shown:
+            self.header.show_plan(plan is not None)
+            self._fit_name()
+
     @property
     def selected(self) -> tuple[str, ...]:
         """Names of the selected layers, also of those that the filter hides."""
@@ -221,6 +233,11 @@ class LayerPanel(QWidget):
             self._selected = selected
             self._tell_totals()
             self.selection_changed.emit(self.selected)
+
+    def _plan_typed(self, place: int, text: str) -> None:
+        # One of several selected layers stands for all of them.
+        names = self.selected if place in self._selected else (self.model.layers[place].name,)
+        self.plan_typed.emit(names, text)
 
     def _ask_exclude(self) -> None:
         self.exclude_requested.emit(self.selected)
@@ -365,6 +382,15 @@ class LayerPanel(QWidget):
                 if not self.table.currentIndex().isValid():
                     self.table.selectRow(0)
                 return True
+        if (
+            isinstance(event, QKeyEvent)
+            and event.type() == QEvent.Type.KeyPress
+            and watched is self.table
+            and event.key() == Qt.Key.Key_F2
+            and self.table.currentIndex().isValid()
+        ):
+            self.table.edit(self.model.index(self.table.currentIndex().row(), PLAN))
+            return True
         if isinstance(event, QResizeEvent) and watched is self.table.viewport():
             self._fit_name()
         return super().eventFilter(watched, event)
@@ -373,6 +399,8 @@ class LayerPanel(QWidget):
         """Give the name what the next three columns leave, so that the first four fill the panel."""
         header = self.table.horizontalHeader()
         others = sum(header.sectionSize(place) for place in range(NAME + 1, NAME + 4))
+        if not header.isSectionHidden(PLAN):
+            others += header.sectionSize(PLAN)
         room = self.table.viewport().width() - others
         header.resizeSection(NAME, max(COLUMNS[NAME].width, min(room, 260)))
 
@@ -388,7 +416,8 @@ def _table(model: LayerTable) -> QTableView:
     table.setItemDelegate(LayerDelegate(table))
     table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
     table.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
-    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+    triggers = QAbstractItemView.EditTrigger
+    table.setEditTriggers(triggers.DoubleClicked | triggers.SelectedClicked)
     table.setTextElideMode(Qt.TextElideMode.ElideMiddle)
     table.setWordWrap(False)
     table.setShowGrid(False)
