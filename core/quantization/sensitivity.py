@@ -22,8 +22,9 @@ from core.measurement.accuracy import evaluate, wilson_interval
 from core.models.description import Layer
 from core.quantization.calibration import Calibration
 from core.quantization.grid import on_grid
+from core.quantization.precision import Precision
 from core.quantization.settings import GridSettings, QuantizeSettings, SensitivitySettings
-from core.quantization.step_records import Precision, record_for
+from core.quantization.step_records import record_for
 from core.run_state import RunState
 
 KIND = "quantization-sensitivity"

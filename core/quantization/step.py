@@ -13,9 +13,10 @@ from core.quantization.calibration import Calibration, activations_of, observe
 from core.quantization.correction import inputs_of, learned_rounding, mean_shift
 from core.quantization.folding import equalise, fold_batch_norms
 from core.quantization.grid import on_grid
+from core.quantization.precision import Precision, precision_of
 from core.quantization.sensitivity import sensitivities, worst_layers
 from core.quantization.settings import GridSettings, QuantizeAwareSettings, QuantizeSettings
-from core.quantization.step_records import Precision, precision_of, record_for
+from core.quantization.step_records import record_for
 from core.run_state import RunState
 from core.training.step import fine_tune, fine_tune_work
 
