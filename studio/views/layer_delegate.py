@@ -4,7 +4,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, QPointF, QRect, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPixmap
-from PySide6.QtWidgets import QApplication, QStyle, QStyledItemDelegate, QStyleOptionViewItem
+from PySide6.QtWidgets import (
+    QApplication,
+    QLineEdit,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QWidget,
+)
 
 from core.analysis.summary import LayerSummary
 from studio import theme
@@ -54,6 +61,11 @@ class LayerDelegate(QStyledItemDelegate):
             self._paint_zeros(painter, option, area, text, index.data(FIGURES_ROLE))
         elif summary is not None:
             self._paint_thumbnail(painter, area, summary, index.data(LAYER_ROLE))
+
+    def setEditorData(self, editor: QWidget, index: Index) -> None:
+        # Figures and plans come in while somebody types: what has been typed stays.
+        if not (isinstance(editor, QLineEdit) and editor.isModified()):
+            super().setEditorData(editor, index)
 
     def _paint_name(
         self, painter: QPainter, option: QStyleOptionViewItem, area: QRect, text: str, index: Index

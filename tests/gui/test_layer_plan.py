@@ -71,6 +71,15 @@ def test_sparsity_is_planned_layer_by_layer(user: User) -> None:
     assert "no plan for a layer" in refused.args[0].message
     assert state.recipe.steps == (step,)
 
+    # What has been typed outlives figures that come in meanwhile.
+    table.edit(table.model().index(4, PLAN))
+    field = table.viewport().findChildren(QLineEdit)[-1]
+    QTest.keyClicks(field, "7")
+    table.model().dataChanged.emit(table.model().index(0, 0), table.model().index(4, PLAN))
+    assert field.text() == "7"
+    QTest.keyClick(field, Qt.Key.Key_Escape)
+    user.until(lambda: not table.viewport().findChildren(QLineEdit))
+
     # One of several selected layers stands for all of them.
     state.set_layers(("conv1", "conv2", "conv3"))
     table.edit(table.model().index(1, PLAN))
