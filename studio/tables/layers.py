@@ -448,9 +448,10 @@ class LayerTable(QAbstractTableModel):
             case Qt.ItemDataRole.EditRole:
                 return "" if cell is None else cell.edit
             case Qt.ItemDataRole.ToolTipRole:
-                return None if cell is None else cell.tip
-            case Qt.ItemDataRole.AccessibleTextRole if cell is not None and self._plan is not None:
-                return f"{self._plan.title}: {cell.text}. {cell.tip}"
+                return COLUMNS[PLAN].explanation if cell is None else cell.tip
+            case Qt.ItemDataRole.AccessibleTextRole:
+                title = COLUMNS[PLAN].title if self._plan is None else self._plan.title
+                return title if cell is None else f"{title}: {cell.text}. {cell.tip}"
         return None
 
     def flags(self, index: Index) -> Qt.ItemFlag:
