@@ -84,7 +84,8 @@ def test_sparsity_is_planned_layer_by_layer(user: User) -> None:
     state.set_layers(("conv1", "conv2", "conv3"))
     table.edit(table.model().index(1, PLAN))
     field = table.viewport().findChildren(QLineEdit)[-1]
-    field.setText("60 %")
+    field.selectAll()
+    QTest.keyClicks(field, "60 %")
     QTest.keyClick(field, Qt.Key.Key_Return)
     user.until(lambda: not table.viewport().findChildren(QLineEdit))
     (step,) = state.recipe.steps
