@@ -64,6 +64,8 @@ class ParallelAxis:
         if self.labels is not None:
             step = max(1, -(-len(self.labels) // max(1, room)))
             return tuple((self._label_place(n), self.labels[n]) for n in range(0, len(self.labels), step))
+        if np.isnan(self.places).all():
+            return ()
         if not self.low < self.high:
             return ((0.5, self.show(self.low)),)
         count = max(2, min(5, room))

@@ -199,7 +199,7 @@ class CompareController(QObject):
         def show(columns: RunColumns) -> None:
             if wanted is not None:
                 self._axes_for = run_ids
-                ends = [name for name in _ENDS if name not in wanted]
+                ends = [name for name in _ENDS if np.isfinite(columns.figure(name)).any()]
                 self._page.parallel.choose_axes([*wanted[:_MOST_SETTINGS], *ends])
             rows = np.arange(len(columns))
             self.parallel.show(columns, rows, tuple(color_of[run_id] for run_id in columns.run_ids))
@@ -217,7 +217,10 @@ class CompareController(QObject):
 
 
 def _varied_settings(records: Sequence[RunRecord]) -> list[str]:
-    """The settings ("prune.sparsity") in which recipes differ, in the order of the recipes."""
+    """The settings ("prune.sparsity") in which recipes differ, in the order of the recipes.
+
+    Those with different values stand before those that some recipes only lack.
+    """
     found: dict[str, list[object]] = {}
     for at, record in enumerate(records):
         for step in record.recipe.get("steps", []):
@@ -227,4 +230,10 @@ def _varied_settings(records: Sequence[RunRecord]) -> list[str]:
                         values = found.setdefault(f"{step.get('step')}.{name}", [None] * len(records))
                         if values[at] is None:
                             values[at] = value
-    return [name for name, values in found.items() if any(value != values[0] for value in values)]
+    differing = [name for name, values in found.items() if any(value != values[0] for value in values)]
+
+    def only_lacking(name: str) -> bool:
+        given = [value for value in found[name] if value is not None]
+        return all(value == given[0] for value in given)
+
+    return sorted(differing, key=only_lacking)

@@ -13,6 +13,7 @@ class NameAxis(pg.AxisItem):
 
     def __init__(self, side: str) -> None:
         super().__init__(side)
+        self.enableAutoSIPrefix(False)
         self.names: tuple[str, ...] = ()
 
     def set_names(self, names: tuple[str, ...]) -> None:

@@ -24,7 +24,7 @@ _SINGLE = 200
 _LABELLED = 12
 _MARKERS = 2_000
 """Up to so many points of the front are drawn as markers; more are a cloud as well."""
-_PADDING = 0.06
+_PADDING, _LABEL_PADDING = 0.06, 0.12
 
 
 class ParetoPlot(PlotFrame):
@@ -126,8 +126,12 @@ class ParetoPlot(PlotFrame):
                 room = 0.5 if any(self._log) else max(abs(least) * 0.1, 1e-3)
                 least, most = values[0] - room, values[0] + room
             ranges.append((least, most))
+        labelled = bool(self._points.marks) and len(self._points) <= _LABELLED
         self.plot.getPlotItem().getViewBox().setRange(
-            xRange=ranges[0], yRange=ranges[1], padding=_PADDING, disableAutoRange=True
+            xRange=ranges[0],
+            yRange=ranges[1],
+            padding=_LABEL_PADDING if labelled else _PADDING,
+            disableAutoRange=True,
         )
 
     def _extents(self) -> list[tuple[Figures, Figures, Figures]]:

@@ -14,6 +14,8 @@ class QuantityAxis(pg.AxisItem):
 
     def __init__(self, side: str) -> None:
         super().__init__(side)
+        # Its "(x0.001)" behind the title would say that ticks, which carry their units, mean something else.
+        self.enableAutoSIPrefix(False)
         self.show_value: Callable[[float], str] = str
         self.logarithmic = False
         self.bounds = (-math.inf, math.inf)

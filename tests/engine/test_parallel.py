@@ -44,6 +44,7 @@ def test_what_is_alike_stands_in_the_middle_and_what_is_missing_nowhere() -> Non
     nothing = axis(found.adding({"loss": np.full(4, np.nan)}), "loss")
     assert np.isnan(nothing.places).all()
     assert nothing.told(0) == "–"
+    assert nothing.ticks(5) == ()
 
 
 def test_texts_have_places_by_number_and_alphabet_and_rare_ones_share_one() -> None:

@@ -172,6 +172,10 @@ def test_the_front_and_the_models_before(bench: Bench) -> None:
     on_front = dict(zip(bench.points.marks, bench.points.front.tolist(), strict=True))
     assert on_front == {"before": True, "#1": True, "#2": True, "#3": False}
     assert bench.compare.pareto.note.text() == "4 models, 3 of them on the front."
+    QApplication.processEvents()
+    titles = [bench.compare.pareto.plot.plot.getAxis(side).labelString() for side in ("left", "bottom")]
+    assert "accuracy, % (more is better) </span>" in titles[0]
+    assert "packed size (less is better) </span>" in titles[1]
 
 
 def test_any_two_quantities_can_be_axes(bench: Bench) -> None:
