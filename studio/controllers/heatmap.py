@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
+from core.analysis.chunks import Array
 from core.analysis.colormaps import HeatmapColors, heatmap_colors
 from core.analysis.patterns import Pattern, PatternCount
 from core.models.description import Layer
@@ -41,6 +42,7 @@ class HeatmapController(QObject):
         self._last: TileRequest | None = None
         self._counted: tuple[str, Pattern] | None = None
         self._patterns: PatternCount | None = None
+        self._rounded: tuple[tuple[WeightCache, str, int, bool], Array] | None = None
         self.saliency = SaliencyController(state, background, inspector, self)
         self.saliency.changed.connect(self._saliency_changed)
         self.saliency.failed.connect(self._saliency_failed)
@@ -56,7 +58,7 @@ class HeatmapController(QObject):
         """Another model is open, or none."""
         for topic in (HEATMAP_TOPIC, PATTERN_TOPIC):
             self._background.drop(topic)
-        self._cache, self._last, self._counted = cache, None, None
+        self._cache, self._last, self._counted, self._rounded = cache, None, None, None
         if self._inspector.heatmap is not None:
             self._inspector.heatmap.show_layers(())
 
@@ -104,7 +106,7 @@ class HeatmapController(QObject):
             from studio.controllers.inspect_work import WeightCache
 
             self._other = WeightCache(model)
-        if self._last is not None and self._last.look.compares:
+        if self._last is not None and self._last.look.compares and not self._last.look.rounds:
             self.repeat()
 
     def _ask_tile(self, request: "TileRequest") -> None:
@@ -113,7 +115,7 @@ class HeatmapController(QObject):
         self._last = request
         if self._inspector.tab != HEATMAP:
             return
-        if request.look.compares and not self._comparable(request):
+        if request.look.compares and not request.look.rounds and not self._comparable(request):
             self._background.drop(HEATMAP_TOPIC)
             self.asked.emit()
             return
@@ -153,20 +155,29 @@ class HeatmapController(QObject):
         return False
 
     def _ask_painted(self, request: "TileRequest", *, preview: bool) -> None:
-        from studio.controllers.heatmap_work import look_at_matrix
+        from studio.controllers.heatmap_work import look_at_matrix, rounded
 
         view, cache, model = self._inspector.heatmap, self._cache, self._state.model
         if view is None or cache is None or model is None:
             return
         layer = model.description.layer(request.layer)
-        other = self._other if request.look.compares else None
+        look = request.look
+        other = self._other if look.compares and not look.rounds else None
+        known = self._rounded if look.rounds else None
         salient = self.saliency.of(request.layer) if request.look.salient else None
         threshold = self._inspector.preview.get(request.layer)
         colors = _colors(theme.tokens(), request.look.colors)
 
         def work(ticket: Ticket) -> "PaintedTile":
-            before = salient if other is None else other.get(layer.name)
             weight = cache.get(layer.name)
+            before = salient if other is None else other.get(layer.name)
+            if look.rounds:
+                key = (cache, layer.name, look.bits, look.by_channel)
+                if known is not None and known[0] == key:
+                    before = known[1]
+                else:
+                    before = rounded(layer, weight, look.bits, look.by_channel)
+                self._rounded = key, before
             return look_at_matrix(
                 layer, weight, before, request, threshold, colors, preview=preview, check=ticket.check
             )

@@ -36,6 +36,7 @@ _TILE_MODES: dict[str, HeatmapMode] = {
     "saliency": "magnitude",
     "signed": "signed",
     "difference": "signed",
+    "rounding": "signed",
 }
 
 
@@ -88,6 +89,20 @@ def look_at_matrix(
     return PaintedTile(
         request.layer, look, tile, pixels, table, limit, colors, matrix, compared, by_row, by_column
     )
+
+
+def rounded(layer: Layer, weight: Array, bits: int, by_channel: bool) -> Array:
+    """The weight on the grid that the quantize step finds for it: symmetric, from the smallest to the largest."""
+    # torch comes along here, off the GUI thread.
+    import torch
+
+    from core.quantization.grid import find_grid, on_grid
+    from core.quantization.step_records import output_axis
+
+    tensor = torch.from_numpy(np.array(weight, dtype=np.float32))
+    axis = output_axis(layer) if by_channel and tensor.ndim > 1 else None
+    found: Array = on_grid(tensor, find_grid(tensor, bits, axis=axis)).numpy()
+    return found
 
 
 def layer_limit(subject: Subject) -> float:

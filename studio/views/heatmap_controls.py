@@ -28,6 +28,12 @@ _MODES: tuple[tuple[Mode, str, str], ...] = (
         "The squared weights: what Optimal Brain Damage ranks by where the loss is equally curved everywhere; no data "
         "needed",
     ),
+    (
+        "rounding",
+        "Rounding error",
+        "What each weight loses when it is rounded to a grid of few bits: symmetric, from the smallest to the largest, "
+        "as the quantize step has it at first",
+    ),
     ("difference", "Difference", "What changed against the model that is compared with, weight by weight"),
 )
 _GROUPINGS: tuple[tuple[Grouping, str, str], ...] = (
@@ -80,6 +86,16 @@ class HeatmapControls(QWidget):
         )
         self.group = _spin("heatmapGroup", "M of N:M", "M: weights of a group, along the input", 2, 64, 4)
         self.colon = QLabel(":")
+        self.bits = _spin("heatmapBits", "Bits of the grid", "Bits that the weights are rounded to", 2, 8, 4)
+        self.bits.setSuffix(" bits")
+        self.scales = _box("heatmapScales", "Scales of the grid", "How many weights share a scale", 8)
+        _fill(
+            self.scales,
+            (
+                ("channel", "per channel", "Each output channel has a scale of its own"),
+                ("tensor", "one scale", "One scale for the whole layer"),
+            ),
+        )
         self.map_box = _box("heatmapColors", "Colour map", "Colour map of magnitudes and fractions", 5)
         _fill(self.map_box, _MAPS)
         self.whole = QPushButton("Whole layer")
@@ -101,6 +117,8 @@ class HeatmapControls(QWidget):
             self.grouping_box,
             self.block,
             pattern,
+            self.bits,
+            self.scales,
             self.map_box,
             self.whole,
         ):
@@ -108,6 +126,8 @@ class HeatmapControls(QWidget):
         self.mode_box.currentIndexChanged.connect(self._look)
         self.grouping_box.currentIndexChanged.connect(self._look)
         self.map_box.currentIndexChanged.connect(self._look)
+        self.bits.valueChanged.connect(self._look)
+        self.scales.currentIndexChanged.connect(self._look)
         self.block.valueChanged.connect(self._look)
         self.kept.valueChanged.connect(self._look)
         self.group.valueChanged.connect(self._group_chosen)
@@ -122,6 +142,8 @@ class HeatmapControls(QWidget):
             self.block.value(),
             Pattern(self.kept.value(), self.group.value()),
             self.map_box.currentData(),
+            self.bits.value(),
+            self.scales.currentData() == "channel",
         )
 
     def choose(self, mode: Mode, grouping: Grouping | None = None) -> None:
@@ -160,6 +182,9 @@ class HeatmapControls(QWidget):
             if grouping == "pattern"
             else "What the colours show"
         )
+        rounds = self.mode_box.currentData() == "rounding" and grouping != "pattern"
+        self.bits.setVisible(rounds)
+        self.scales.setVisible(rounds)
         sequential = self.mode_box.currentData() in ("magnitude", "sparsity", "saliency", "square")
         self.map_box.setVisible(sequential and grouping != "pattern")
 

@@ -11,7 +11,7 @@ from core.analysis.patterns import Pattern
 from core.analysis.pictures import Granularity
 from core.analysis.sparsity import HeatmapTile
 
-Mode = Literal["sparsity", "magnitude", "signed", "mask", "difference", "square", "saliency"]
+Mode = Literal["sparsity", "magnitude", "signed", "mask", "difference", "square", "saliency", "rounding"]
 Grouping = Granularity | Literal["pattern"]
 
 
@@ -25,6 +25,8 @@ class Look:
         block: side of the squares of the grouping "block".
         pattern: of the grouping "pattern".
         colors: the sequential colour map, one of `core.analysis.colormaps.SEQUENTIAL`.
+        bits, by_channel: of the mode "rounding": the grid that weights are rounded to, with a scale for each output
+            channel or one for all.
     """
 
     mode: Mode = "magnitude"
@@ -32,11 +34,18 @@ class Look:
     block: int = 8
     pattern: Pattern = field(default_factory=Pattern)
     colors: str = "cividis"
+    bits: int = 4
+    by_channel: bool = True
 
     @property
     def compares(self) -> bool:
-        """Whether a second model is needed."""
-        return self.mode == "difference" and self.grouping != "pattern"
+        """Whether the weights are shown against other values: those of a second model, or of a grid."""
+        return self.mode in ("difference", "rounding") and self.grouping != "pattern"
+
+    @property
+    def rounds(self) -> bool:
+        """Whether these values are the weights' own, rounded to a grid."""
+        return self.mode == "rounding" and self.grouping != "pattern"
 
     @property
     def salient(self) -> bool:
@@ -63,7 +72,8 @@ class PaintedTile:
     Attributes:
         table: the colours in use, as `HeatmapColors.table` names them.
         limit: the value at the end of the colour scale.
-        other: what stands beside the weights: those of the other model, for a difference; their saliencies.
+        other: what stands beside the weights: those of the other model, for a difference; those
+            rounded to a grid; their saliencies.
         by_row, by_column: fractions for the margins, one per pixel.
     """
 

@@ -22,6 +22,7 @@ _MEANS = {
     "sparsity": "fraction of zeros",
     "mask": "fraction of zeros",
     "difference": "mean change",
+    "rounding": "mean error",
     "square": "mean w²",
     "saliency": "mean saliency",
 }
@@ -64,7 +65,10 @@ def read_out(layer: Layer, shown: PaintedTile, row: int, column: int) -> str:
     text = f"{where}: w = {number(weight, 4)}"
     if shown.look.compares and shown.other is not None:
         before = shown.other[row, column].item()
-        text += f", in the other model {number(before, 4)}, change {number(weight - before, 4)}"
+        if shown.look.rounds:
+            text += f", in {shown.look.bits} bits {number(before, 4)}, error {number(weight - before, 3)}"
+        else:
+            text += f", in the other model {number(before, 4)}, change {number(weight - before, 4)}"
     if shown.look.salient and shown.other is not None:
         text += f", saliency {number(shown.other[row, column].item(), 3)}"
     if shown.look.mode == "square" and shown.look.grouping != "pattern":
@@ -82,7 +86,7 @@ def read_out(layer: Layer, shown: PaintedTile, row: int, column: int) -> str:
     figure = (
         "" if shown.look.mode in ("sparsity", "mask") else f"{means} {number(shown.tile.values[pixel], 3)}, "
     )
-    same = "unchanged" if shown.look.compares else "zeros"
+    same = "exact" if shown.look.rounds else "unchanged" if shown.look.compares else "zeros"
     return f"{text} · {what}: {figure}{percent(float(shown.tile.zeros[pixel]), 1)} {same}"
 
 
@@ -136,6 +140,8 @@ def legend_text(layer: Layer, shown: PaintedTile, patterns: PatternCount | None 
     if look.grouping == "pattern":
         return _pattern_text(look, patterns)
     hole = "holes are unchanged weights" if look.compares else "holes are pruned weights (exactly zero)"
+    if look.rounds:
+        hole = "holes are weights that lie on the grid already"
     if look.salient:
         hole = "holes are weights without effect: pruned, or of units that pass nothing on"
     if shown.single:
@@ -143,7 +149,7 @@ def legend_text(layer: Layer, shown: PaintedTile, patterns: PatternCount | None 
     what, cells = _MEANS[look.mode], cells_text(layer, shown)
     if not shown.tile.exact:
         return f"Preview: 1 pixel = the first weight of {cells}; the {what} follows."
-    every = "unchanged" if look.compares else "zero"
+    every = "exact" if look.rounds else "unchanged" if look.compares else "zero"
     if look.grouping in _CELLS and cells.startswith("1 "):
         whole = int(np.count_nonzero(shown.tile.zeros >= 1))
         of = _plural(_CELLS[look.grouping], shown.tile.zeros.size)
@@ -181,7 +187,8 @@ def scale_of(shown: PaintedTile) -> Scale:
     end, half = significant(limit, 2), significant(limit / 2, 2)
     mean = "mean " if tile.weights_per_pixel > 1 else ""
     per_cent = ((0.0, "0 %"), (0.5, "50 %"), (1.0, "100 %"))
-    swatches = [(colors.hole, "unchanged" if look.compares else "0" if look.salient else "pruned (0)")]
+    hole = "exact" if look.rounds else "unchanged" if look.compares else "0" if look.salient else "pruned (0)"
+    swatches = [(colors.hole, hole)]
     if look.grouping == "pattern":
         title, labels = f"breaks {look.pattern.text}", per_cent
         swatches = []
@@ -195,7 +202,7 @@ def scale_of(shown: PaintedTile) -> Scale:
         title = mean + {"magnitude": "|w|", "square": "w²", "saliency": "saliency"}[look.mode]
         labels = ((0.0, "0"), (0.5, half), (1.0, f"≥ {end}"))
     else:
-        title = f"{mean}change" if look.compares else f"{mean}w"
+        title = f"{mean}{'error' if look.rounds else 'change'}" if look.compares else f"{mean}w"
         labels = ((0.0, f"≤ −{end}"), (0.5, "0"), (1.0, f"≥ {end}"))
     if tile.going is not None:
         swatches.append((colors.going, "would go"))
