@@ -60,13 +60,19 @@ def compare(options: argparse.Namespace) -> int:
     if len(options.runs) < 2:
         raise StudioError("A comparison needs two runs or more: name another one.")
     from core.history.compare import compare_table
+    from core.history.flips import paired_differences
+    from core.history.verdict import verdict
 
     with open_history(options.db) as store:
         records = [store.run(name) for name in options.runs]
+        found = verdict(records, paired=paired_differences(store.artifacts))
     table = compare_table(records)
     if options.json:
-        print(to_json(table.to_json(only_differing=options.differences)))
+        data = table.to_json(only_differing=options.differences)
+        print(to_json({"finding": None if found is None else found.text, **data}))
         return 0
+    if found is not None:
+        print(f"{found.text}\n")
     lines: list[tuple[str, ...]] = []
     group = ""
     for row in table.differing() if options.differences else table.rows:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import overload
 
 import numpy as np
@@ -39,6 +39,7 @@ class ParallelAxis:
         labels: the texts of an axis of texts, from below; None for figures.
         low, high: the figures at the places 0 and 1 (on a logarithmic axis above zero).
         sense: 1 where more is better, -1 where less is, 0 for neither.
+        step: the kind of step that a setting belongs to; "" for what is no setting.
     """
 
     column: str
@@ -52,6 +53,12 @@ class ParallelAxis:
     logarithmic: bool
     sense: int
     show: Callable[[float], str]
+    step: str = ""
+
+    @property
+    def name(self) -> str:
+        """The title, with its step where it is a setting."""
+        return f"{self.step}: {self.title}" if self.step else self.title
 
     def value_at(self, place: float) -> float:
         """The figure at a place."""
@@ -114,25 +121,26 @@ def brushed(axes: Sequence[ParallelAxis], brushes: Mapping[int, Brush]) -> Mask:
 def make_axis(columns: RunColumns, rows: NDArray[np.intp], column: str) -> ParallelAxis:
     """The axis of a column that is loaded, for the runs in `rows`."""
     quantity = _QUANTITIES.get(column)
-    search, title, sense = column, column, 0
+    search, title, sense, step = column, column, 0, ""
     show: Callable[[float], str] = "{:.4g}".format
     if quantity is not None:
         search, title, sense, show = quantity.search, quantity.title, quantity.sense, quantity.show
-    elif column in all_fields() and "." in column:
-        title = column.replace("_", " ")
+    elif column in all_fields() and all_fields()[column].kind == "setting":
+        step, _, title = column.partition(".")
+        title = title.replace("_", " ")
     if column in columns.texts:
-        return _text_axis(columns, rows, column, search, title)
+        return replace(_text_axis(columns, rows, column, search, title), step=step)
     values = columns.figure(column)[rows]
     values = np.where(np.isfinite(values), values, np.nan)
     known = values[~np.isnan(values)]
     if not len(known):
         nothing = np.full(len(values), np.nan)
-        return ParallelAxis(column, search, title, nothing, nothing, None, 0.0, 0.0, False, sense, show)
+        return ParallelAxis(column, search, title, nothing, nothing, None, 0.0, 0.0, False, sense, show, step)
     low, high = float(known.min()), float(known.max())
     logarithmic = low > 0 and high / low >= _LOG_FROM
     if low == high:
         places = np.where(np.isnan(values), np.nan, 0.5)
-        return ParallelAxis(column, search, title, values, places, None, low, high, False, sense, show)
+        return ParallelAxis(column, search, title, values, places, None, low, high, False, sense, show, step)
     if logarithmic:
         places = np.log(values / low) / math.log(high / low)
         # The margins lie beyond the data, so that the extremes can be brushed.
@@ -142,7 +150,9 @@ def make_axis(columns: RunColumns, rows: NDArray[np.intp], column: str) -> Paral
         places = (values - low) / (high - low)
         step = (high - low) * _MARGIN / (1 - 2 * _MARGIN)
         ends = (low - step, high + step)
-    return ParallelAxis(column, search, title, values, _spread(places), None, *ends, logarithmic, sense, show)
+    return ParallelAxis(
+        column, search, title, values, _spread(places), None, *ends, logarithmic, sense, show, step
+    )
 
 
 def _text_axis(

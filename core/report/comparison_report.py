@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 from core.history.compare import ComparisonRow, compare_table
+from core.history.flips import paired_differences
+from core.history.verdict import verdict
 from core.report.blocks import Block, Grid, Heading, Paragraph, Report
 from core.report.gathering import GatheredRun
 from core.report.plots import curve_pictures, layer_picture, trade_off_picture
@@ -19,7 +21,14 @@ def comparison_report(runs: Sequence[GatheredRun], baseline: int = 0) -> Report:
     records = [run.record for run in runs]
     table = compare_table(records, baseline)
     numbers = ", ".join(str(record.number) for record in records)
-    blocks: list[Block] = [
+    files = {run.record.run_id: run.artifacts for run in runs}
+    found = verdict(records, baseline, paired_differences(files.__getitem__))
+    blocks: list[Block] = []
+    if found is not None:
+        blocks.append(Paragraph(found.text))
+        if found.method:
+            blocks.append(Paragraph(found.method, muted=True))
+    blocks += [
         Grid(
             ("Run", "Name", "What"),
             tuple((str(record.number), record.name, subtitle_of(record)) for record in records),

@@ -45,7 +45,7 @@ class ParallelData:
 
     def told(self, run: int) -> str:
         """A run in a line: `#12 prune 80 %: accuracy 93.1 %, packed size 12.3 kB`."""
-        return f"{self.labels[run]}: {', '.join(f'{axis.title} {axis.told(run)}' for axis in self.axes)}"
+        return f"{self.labels[run]}: {', '.join(f'{axis.name} {axis.told(run)}' for axis in self.axes)}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -174,10 +174,10 @@ def _paint_title(
     tokens: theme.Tokens,
 ) -> None:
     axis, x, room = data.axes[index], shape.axis_x(index), shape.room
-    better = {1: "▲ more is better", -1: "▼ less is better"}.get(axis.sense, "")
+    better = {1: "▲ more is better", -1: "▼ less is better"}.get(axis.sense, axis.step)
     kind = "log" if axis.logarithmic else ""
     below = " · ".join(part for part in (better, kind) if part)
-    if measure.horizontalAdvance(below) > room - 6:
+    if axis.sense and measure.horizontalAdvance(below) > room - 6:
         below = " · ".join(part for part in (better[:1], kind) if part)
     for line, (text, color) in enumerate(((axis.title, tokens.text), (below, tokens.text_muted))):
         painter.setPen(QColor(color))

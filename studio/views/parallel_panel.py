@@ -113,7 +113,7 @@ class ParallelPanel(ChartPage):
             if data.colors is not None:
                 self.color.addItem("Run", _BY_RUN)
             for axis in data.axes:
-                self.color.addItem(axis.title[0].upper() + axis.title[1:], axis.column)
+                self.color.addItem(axis.name[0].upper() + axis.name[1:], axis.column)
             if not self._filled and data.colors is not None:
                 self._wanted_color = _BY_RUN
             self._filled = True

@@ -355,7 +355,7 @@ class ParallelView(QWidget):
         """The values of the brushed runs (all without brushes)."""
         text = io.StringIO()
         rows = csv.writer(text, lineterminator="\n")
-        rows.writerow(["run", *(axis.title for axis in self._data.axes)])
+        rows.writerow(["run", *(axis.name for axis in self._data.axes)])
         chosen = self.chosen
         shown = range(len(self._data)) if chosen is None else np.flatnonzero(chosen).tolist()
         for run in shown:

@@ -221,6 +221,8 @@ def test_history_and_compare(capsys, tmp_path, db):
     assert [record["number"] for record in records] == [2, 1]
     assert records[0]["after"]["sparsity"] == pytest.approx(0.7, abs=1e-4)
     table = answer(capsys, "compare", "1", records[0]["run_id"][:8], "--db", db)
+    assert table.startswith("“prune-1” is 1.")
+    assert "smaller than “prune-0”" in table.splitlines()[0]
     assert "Run 1" in table
     assert "Run 2" in table
     assert "≠" in table
@@ -229,6 +231,7 @@ def test_history_and_compare(capsys, tmp_path, db):
     assert len(short.splitlines()) < len(table.splitlines())
     data = json.loads(answer(capsys, "compare", "1", "2", "--json", "--differences", "--db", db))
     assert all(row["differs"] for row in data["rows"])
+    assert data["finding"] == table.splitlines()[0]
 
 
 # -- being interrupted

@@ -50,6 +50,7 @@ def test_what_is_alike_stands_in_the_middle_and_what_is_missing_nowhere() -> Non
 def test_texts_have_places_by_number_and_alphabet_and_rare_ones_share_one() -> None:
     found = columns(4).adding({"step.epochs": Coded.of(["10", "9", "", "many"])})
     epochs = axis(found, "step.epochs")
+    assert (epochs.step, epochs.title, epochs.name) == ("step", "epochs", "step: epochs")
     assert epochs.labels == ("9", "10", "many")
     assert [epochs.told(n) for n in range(4)] == ["10", "9", "–", "many"]
     assert epochs.search_for((0.0, 0.6)) == '(step.epochs = "9" or step.epochs = "10")'

@@ -116,6 +116,8 @@ def test_a_comparison_puts_runs_side_by_side(history: HistoryStore) -> None:
     assert report.title == "Comparison of runs 1, 2"
     assert page.open == []
     for words in (
+        "“one” is as large as “two” at the same accuracy (95 % interval of the difference",
+        "Newcombe's 95 % interval of the difference of two shares (1998, method 10)",
         "Run 2 (baseline)",
         "Changes count from run 2.",
         "Accuracy against size",

@@ -347,7 +347,7 @@ def test_compared_runs_as_lines_over_the_settings_that_differ(bench: Bench) -> N
     ]
     assert data.colors == (0, 1, 2)
     assert panel.color.currentText() == "Run"
-    assert data.told(1).startswith("#2 prune 90 %: prune.sparsity ")
+    assert data.told(1).startswith("#2 prune 90 %: prune: sparsity ")
     panel.view.brush(4, (0.0, 0.5))
     assert panel.row.text.text() == "2 of 3 runs chosen"
     assert not panel.row.show_list.isVisible()
