@@ -144,12 +144,12 @@ def make_axis(columns: RunColumns, rows: NDArray[np.intp], column: str) -> Paral
     if logarithmic:
         places = np.log(values / low) / math.log(high / low)
         # The margins lie beyond the data, so that the extremes can be brushed.
-        step = (high / low) ** (_MARGIN / (1 - 2 * _MARGIN))
-        ends = (low / step, high * step)
+        margin = (high / low) ** (_MARGIN / (1 - 2 * _MARGIN))
+        ends = (low / margin, high * margin)
     else:
         places = (values - low) / (high - low)
-        step = (high - low) * _MARGIN / (1 - 2 * _MARGIN)
-        ends = (low - step, high + step)
+        margin = (high - low) * _MARGIN / (1 - 2 * _MARGIN)
+        ends = (low - margin, high + margin)
     return ParallelAxis(
         column, search, title, values, _spread(places), None, *ends, logarithmic, sense, show, step
     )

@@ -242,6 +242,14 @@ class HistoryStore:
                 found |= {record.run_id: record for record in _records(session, Run.run_id.in_(chunk))}
         return [found[run_id] for run_id in run_ids if run_id in found]
 
+    def latest(self, limit: int, *, status: str | None = None) -> list[RunRecord]:
+        """The newest runs, at most `limit`, that are neither archived nor deleted; only of one status where given."""
+        newest = select(Run.number).where(Run.archived.is_(False), Run.deleted_at.is_(None))
+        if status is not None:
+            newest = newest.where(Run.status == status)
+        with self._sessions.reading() as session:
+            return _records(session, Run.number.in_(newest.order_by(Run.number.desc()).limit(limit)))
+
     def columns(
         self,
         run_ids: Sequence[str] | None = None,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MENU_TOPIC = "comparison menu"
 OPEN_TOPIC = "comparison"
-_LATEST = 8
+_LATEST, _MOST_CHOSEN = 8, 40
 _MODEL_FILES = (
     "Models (*.safetensors *.packed *.index.json *.pt *.pth *.th *.pt2 *.bin *.ckpt *.pkl *.npy *.npz *.onnx);;"
     "All files (*)"
@@ -32,7 +32,8 @@ _MODEL_FILES = (
 class Runs(Protocol):
     """What is needed of the history."""
 
-    def runs(self) -> "list[RunRecord]": ...
+    def latest(self, limit: int, *, status: str | None = None) -> "list[RunRecord]": ...
+    def runs_named(self, run_ids: Sequence[str]) -> "list[RunRecord]": ...
     def artifacts(self, run_id: str) -> "tuple[Artifact, ...]": ...
 
 
@@ -213,9 +214,15 @@ def candidates(
     store: Runs, chosen: Sequence[str], source: ModelSource, check: Callable[[], None]
 ) -> tuple[Candidate, ...]:
     """What to offer: what the open model was made from, then results (and sources) of chosen and latest runs."""
-    records = [record for record in store.runs() if record.status == "finished"]
-    order = {run_id: place for place, run_id in enumerate(chosen)}
-    records.sort(key=lambda record: (order.get(record.run_id, len(order)), -record.number))
+    order = {run_id: place for place, run_id in enumerate(chosen[:_MOST_CHOSEN])}
+    # A history may hold 100,000 runs, of which a menu shows a few.
+    known = {record.run_id: record for record in store.latest(_LATEST, status="finished")}
+    known |= {
+        record.run_id: record for record in store.runs_named(list(order)) if record.status == "finished"
+    }
+    records = sorted(
+        known.values(), key=lambda record: (order.get(record.run_id, len(order)), -record.number)
+    )
     found: dict[ModelSource, Candidate] = {}
     for record in records[: max(_LATEST, len(order))]:
         check()

@@ -18,7 +18,7 @@ RUN_LIMIT = 500
 class RunSource:
     """Where the palette gets runs from, until the history is open: nowhere."""
 
-    def runs(self) -> list[RunRecord]:
+    def latest(self, limit: int) -> list[RunRecord]:
         """Newest first."""
         return []
 
@@ -57,7 +57,7 @@ class PaletteController(QObject):
         if store is not None:
 
             def work(_: Ticket) -> tuple[Entry, ...]:
-                return tuple(_run_entry(run) for run in store.runs()[:RUN_LIMIT])
+                return tuple(_run_entry(run) for run in store.latest(RUN_LIMIT))
 
             self._background.ask("palette", work, self._take_runs, self._no_runs)
 

@@ -516,3 +516,14 @@ def test_a_packed_run_comes_in_again(store: HistoryStore, tmp_path: Path) -> Non
     assert again.number == 2
     assert len(store.metrics(again.run_id)) == len(store.metrics(asked.run_id))
     assert store.findings(again.run_id)[0].data == store.findings(asked.run_id)[0].data
+
+
+def test_the_newest_runs_are_read_without_the_others(store: HistoryStore) -> None:
+    asked = [request(name=f"run {n}") for n in range(5)]
+    for each in asked:
+        store.add_run(each)
+    store.update(asked[4].run_id, archived=True)
+    store.delete([asked[3].run_id])
+    assert [record.name for record in store.latest(2)] == ["run 2", "run 1"]
+    assert [record.name for record in store.latest(9, status="queued")] == ["run 2", "run 1", "run 0"]
+    assert store.latest(9, status="finished") == []

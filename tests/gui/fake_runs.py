@@ -158,6 +158,10 @@ class FakeStore:
     def run(self, run_id: str) -> RunRecord:
         return self.records[run_id]
 
+    def latest(self, limit: int, *, status: str | None = None) -> list[RunRecord]:
+        found = [each for each in self.runs() if status in (None, each.status)]
+        return sorted(found, key=lambda each: -each.number)[:limit]
+
     def runs_named(self, run_ids: Iterable[str]) -> list[RunRecord]:
         return [self.records[run_id] for run_id in run_ids if run_id in self.records]
 

@@ -1,6 +1,6 @@
 """Percentiles, the threshold that is dragged, and other models drawn over the histogram: by mouse and keys."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -280,8 +280,12 @@ class FakeRuns:
     def result(self, number: int) -> Path:
         return self.folder / f"{number}.safetensors"
 
-    def runs(self) -> list[SimpleNamespace]:
-        return self.records
+    def latest(self, limit: int, *, status: str | None = None) -> list[SimpleNamespace]:
+        found = [record for record in self.records if status in (None, record.status)]
+        return sorted(found, key=lambda record: -record.number)[:limit]
+
+    def runs_named(self, run_ids: Sequence[str]) -> list[SimpleNamespace]:
+        return [record for record in self.records if record.run_id in run_ids]
 
     def artifacts(self, run_id: str) -> tuple[SimpleNamespace, ...]:
         return (SimpleNamespace(kind="model", path=str(self.result(int(run_id[1:])))),)

@@ -48,8 +48,8 @@ class _Store:
     def __init__(self, runs: list[RunRecord]) -> None:
         self._runs = runs
 
-    def runs(self) -> list[RunRecord]:
-        return self._runs
+    def latest(self, limit: int) -> list[RunRecord]:
+        return self._runs[:limit]
 
 
 class _Scene:
