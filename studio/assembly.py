@@ -249,6 +249,7 @@ class Assembly(QObject):
     def _add_panels(self) -> None:
         from studio.controllers.layer_plan import LayerPlanController
         from studio.controllers.layers import LayersController
+        from studio.controllers.precision import PrecisionController
         from studio.controllers.recipe import RecipeController
         from studio.views.job_strip import JobStrip
         from studio.views.layer_panel import LayerPanel
@@ -279,6 +280,8 @@ class Assembly(QObject):
         self.layer_plan = LayerPlanController(self.state, self.background, layer_panel, self.recipe, self)
         self.layer_plan.problem.connect(self.state.problem)
         self.recipe.plan_changed.connect(self.layer_plan.refresh)
+        self.precision = PrecisionController(self.state, self.background, layer_panel, self.recipe, self)
+        self.precision.run_requested.connect(self.runs.submit)
 
         self._job_strip = JobStrip()
         self.window.set_dock("jobs", self._job_strip)
@@ -396,12 +399,14 @@ class Assembly(QObject):
         self.jobs.run_started.connect(self._run_started)
         self.jobs.run_ended.connect(self._changed)
         self.jobs.run_ended.connect(self.export_runs.run_ended)
+        self.jobs.run_ended.connect(self.precision.run_ended)
         history.resume_requested.connect(self.jobs.resume_run)
         self.actions.join("jobs", self.jobs)
         self.report = ReportController(self.state, self.background, self.settings, store, self.window)
         self.actions.join("report", self.report)
         self.palette.set_store(store)
         self.export_runs.set_store(store)
+        self.precision.set_store(store)
         if self.inspect is not None:
             self.inspect.comparison.set_store(store)
         self.runs.set_jobs(self.jobs, history)
@@ -530,6 +535,7 @@ class Assembly(QObject):
             if self.history is not None:
                 self.history.runs_written(run_ids)
             self.export_runs.runs_written(run_ids)
+            self.precision.runs_written(run_ids)
 
         self.mailbox.post(tell)
 

@@ -23,11 +23,10 @@ from core.models.description import Layer
 from core.quantization.calibration import Calibration
 from core.quantization.grid import on_grid
 from core.quantization.precision import Precision
+from core.quantization.ranking import KIND
 from core.quantization.settings import GridSettings, QuantizeSettings, SensitivitySettings
 from core.quantization.step_records import record_for
 from core.run_state import RunState
-
-KIND = "quantization-sensitivity"
 
 
 @dataclass(frozen=True)

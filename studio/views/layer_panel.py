@@ -40,6 +40,7 @@ from studio.views.layer_delegate import LayerDelegate
 from studio.views.layer_folding import LayerFolding
 from studio.views.layer_header import LayerHeader, fixed_rows
 from studio.views.notice import PanelNotice
+from studio.views.precision_bar import PrecisionBar
 
 ROW_HEIGHT = 28
 
@@ -117,6 +118,9 @@ class LayerPanel(QWidget):
         top.addWidget(self.tree)
         inside.addLayout(top)
         inside.addWidget(self.table, 1)
+        self.precision = PrecisionBar(content)
+        self.precision.hide()
+        inside.addWidget(self.precision)
         inside.addWidget(self.totals)
         self.notice = PanelNotice(content)
         self.notice.action.connect(self.open_requested)

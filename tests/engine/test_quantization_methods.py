@@ -15,7 +15,8 @@ from core.quantization.correction import inputs_of, learned_rounding, mean_shift
 from core.quantization.folding import equalise, fold_batch_norms, is_folded
 from core.quantization.grid import find_grid, on_grid
 from core.quantization.ranges import Observer
-from core.quantization.sensitivity import KIND, find_sensitivity, sensitivities, worst_layers
+from core.quantization.ranking import KIND, Ranking, ranking_for, rankings, worst_kept
+from core.quantization.sensitivity import find_sensitivity, sensitivities, worst_layers
 from core.quantization.settings import QuantizeSettings, SensitivitySettings
 from core.quantization.step import quantize_model
 from core.quantization.training import QuantizedTraining
@@ -226,12 +227,29 @@ def test_sensitivity_is_told_as_table_and_curves(tmp_path: Path, mode: str):
     assert len(table.rows) == 6
     assert ("measured" in table.note) == (mode == "measured")
     assert {each.kind for each in watcher.events if isinstance(each, Finding)} == {KIND, f"{KIND}-curves"}
+    known = rankings(table)
+    assert [each.bits for each in known] == [2, 8]
+    assert {each.measured for each in known} == {mode == "measured"}
+    at_two = [row[0] for row in table.rows if row[1] == 2]
+    assert list(known[0].layers) == at_two
+    assert set(at_two) == {layer.name for layer in state.description.layers}
     for row in table.rows:
         if mode == "measured":
             assert row[3] <= row[2] <= row[4]  # type: ignore[operator]
         else:
             assert row[2] is None
             assert row[5] is not None
+
+
+def test_a_ranking_becomes_a_precision_map():
+    rows = (("b", 2, None), ("a", 2, None), ("a", 8, 97.5), ("b", 8, 98.0), ("no bits", None, 1.0))
+    known = rankings(Table((("Layer", ""), ("Bits", ""), ("Accuracy", "%")), rows))
+    assert known == (Ranking(2, ("b", "a"), True), Ranking(8, ("a", "b"), True))
+    assert ranking_for(known, 8) == known[1]
+    assert ranking_for(known, 5) == known[0]  # as near as 8: the one that asks more of the layers
+    assert ranking_for((), 4) is None
+    assert worst_kept(known[0], 1, 16) == {"b": 16, "a": None}
+    assert worst_kept(known[0], 0, 16) == {"b": None, "a": None}
 
 
 def test_the_worst_layers_stay_in_sixteen_bits(tmp_path: Path):
