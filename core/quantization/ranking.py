@@ -29,9 +29,12 @@ def rankings(table: Table) -> tuple[Ranking, ...]:
     found: dict[int, list[str]] = {}
     measured = False
     for row in table.rows:
-        if len(row) > _ACCURACY and isinstance(row[_LAYER], str) and isinstance(row[_BITS], int):
+        if len(row) <= _ACCURACY:
+            continue
+        layer, bits = row[_LAYER], row[_BITS]
+        if isinstance(layer, str) and isinstance(bits, int):
             # The table is ranked already; a layer's accuracy stands in it only where it was measured.
-            found.setdefault(row[_BITS], []).append(row[_LAYER])
+            found.setdefault(bits, []).append(layer)
             measured = measured or row[_ACCURACY] is not None
     return tuple(Ranking(bits, tuple(found[bits]), measured) for bits in sorted(found))
 
