@@ -246,6 +246,9 @@ ACTIONS: tuple[ActionSpec, ...] = (
 
     A("compare", "&Compare selected runs", "Set the runs that are selected in the history side by side.",
       "runs.compare", "History", 1, "Ctrl+D", "compare", short="Compare"),
+    A("explore", "E&xplore runs as charts",
+      "Show the runs that the history's search finds as a Pareto front and as parallel coordinates.",
+      "runs.explore", "History", 1, "Ctrl+Shift+X", "compare"),
     A("save-report", "Save re&port…",
       "Write a web page or PDF of the selected run, or of several side by side, that needs nothing else.",
       "report.save_report", "History", 1, "Ctrl+Shift+R", "save", run_selected),

@@ -152,6 +152,11 @@ class HistoryController(QObject):
             self.compare.compare(self._state.runs)
             self._page.show_compare()
 
+    @Slot()
+    def show_explore(self) -> None:
+        """Bring the charts of all runs to the front."""
+        self._page.show_explore()
+
     @Slot(object)
     def compare_these(self, run_ids: tuple[str, ...]) -> None:
         """Lay these runs side by side."""

@@ -22,6 +22,7 @@ class Comparison(Protocol):
     """What is needed of the history's controller."""
 
     def compare_selected(self) -> None: ...
+    def show_explore(self) -> None: ...
 
 
 class Preferred(Protocol):
@@ -89,6 +90,12 @@ class RunsController(QObject):
             )
         else:
             self._comparison.compare_selected()
+
+    def explore(self) -> None:
+        """Show all runs that the search finds as charts."""
+        self.show_history_requested.emit()
+        if self._comparison is not None:
+            self._comparison.show_explore()
 
     def _refuse(self, problem: Problem) -> None:
         self._state.problem.emit(

@@ -213,6 +213,11 @@ class HistoryPage(QWidget):
         """Bring the tab with the runs to the front."""
         self.tabs.setCurrentIndex(0)
 
+    def show_explore(self) -> None:
+        """Bring the charts of all runs to the front."""
+        self.tabs.setCurrentWidget(self.explore)
+        self.explore.tabs.setFocus()
+
     def show_compare(self) -> None:
         """Bring the comparison to the front."""
         self.tabs.setCurrentWidget(self.compare)

@@ -130,9 +130,16 @@ class ParetoPanel(QWidget):
 
     def show_points(self, points: ParetoPoints, empty: str) -> None:
         """Draw these points, which belong to the chosen quantities; without any, say why in a sentence."""
+        before, boxed = self._points, self._boxed
         self._points = points
         self.clear()
         self._redraw()
+        if before is not None and boxed is not None and points.follows(before):
+            # A run that is under way changes the list every second; what was chosen stays so.
+            kept = np.isin(points.numbers, before.numbers[boxed])
+            if len(np.unique(points.numbers[kept])) == len(np.unique(before.numbers[boxed])):
+                self.plot.choose(kept)
+                self._take_box(kept)
         nothing = not len(points)
         self.empty.setText(empty)
         self.empty.setVisible(nothing)

@@ -43,6 +43,7 @@ class ParetoPlot(PlotFrame):
         self._chosen: Mask | None = None
         self._items: list[pg.GraphicsObject] = []
         self._box: BoxViewBox | None = None
+        self._fitted: QRectF | None = None
         box = BoxViewBox()
         super().__init__("Pareto front", parent, view_box=box)
         self._box = box
@@ -81,13 +82,7 @@ class ParetoPlot(PlotFrame):
 
     def set_points(self, points: ParetoPoints, log_x: bool, log_y: bool) -> None:
         """Draw these points; the view stays where it is unless axes or the number of points changed."""
-        before = self._points
-        refit = before is None or (before.x, before.y, self._log, len(before)) != (
-            points.x,
-            points.y,
-            (log_x, log_y),
-            len(points),
-        )
+        refit = not self._stays(points, (log_x, log_y))
         self._points, self._log, self._chosen = points, (log_x, log_y), None
         self._x, x_placed = _positions(points.xs, log_x)
         self._y, y_placed = _positions(points.ys, log_y)
@@ -99,6 +94,18 @@ class ParetoPlot(PlotFrame):
         self.hover(None)
         if refit:
             self.reset_view()
+
+    def _stays(self, points: ParetoPoints, log: tuple[bool, bool]) -> bool:
+        """Whether the view stays where it is: the same axes, and nearly as many points as before."""
+        before = self._points
+        if before is None or self._log != log or not points.follows(before):
+            return False
+        # A run more must not undo a zoom, but where everything is in view it is to be seen as well.
+        return len(before) == len(points) or not self._shows_all
+
+    @property
+    def _shows_all(self) -> bool:
+        return self._fitted is not None and self.plot.getPlotItem().getViewBox().viewRect() == self._fitted
 
     def emphasise(self, run_id: str | None) -> None:
         """Draw one run's point larger."""
@@ -133,6 +140,7 @@ class ParetoPlot(PlotFrame):
             padding=_LABEL_PADDING if labelled else _PADDING,
             disableAutoRange=True,
         )
+        self._fitted = self.plot.getPlotItem().getViewBox().viewRect()
 
     def _extents(self) -> list[tuple[Figures, Figures, Figures]]:
         assert self._points is not None

@@ -52,6 +52,11 @@ class ParetoPoints:
     def __len__(self) -> int:
         return len(self.xs)
 
+    def follows(self, before: "ParetoPoints") -> bool:
+        """Whether these are the points of before with a few more, fewer or changed: a run went on, or was added."""
+        few = 0.01 * len(self)
+        return (before.x, before.y) == (self.x, self.y) and abs(len(before) - len(self)) <= few
+
     def find(self, run_id: str) -> int | None:
         """The point of a run's result, or None."""
         try:

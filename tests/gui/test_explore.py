@@ -195,6 +195,28 @@ def test_a_click_opens_a_run_and_a_box_compares_runs(bench: Bench) -> None:
     assert len(bench.page.compare.comparison.records) == count  # type: ignore[union-attr]
 
 
+def test_a_run_that_changes_leaves_zoom_and_choice_alone(bench: Bench) -> None:
+    bench.page.filter.setText("model:resnet18 accuracy > 71 %")
+    bench.settle()
+    bench.qtbot.mouseClick(bench.panel.front, LEFT)
+    chosen = bench.panel.row.text.text()
+    box = bench.panel.plot.plot.getPlotItem().getViewBox()
+    box.scaleBy((0.5, 0.5))
+    seen, points = box.viewRect(), bench.points
+    run_id = points.run_ids[0]
+    bench.page.table.merge(
+        bench.page.table.columns.taken(np.array([bench.page.table.columns.position[run_id]]))
+    )
+    bench.settle()
+    assert bench.points is not points
+    assert box.viewRect() == seen
+    assert bench.panel.row.text.text() == chosen
+    bench.page.filter.setText("model:resnet18 accuracy > 70 %")
+    bench.settle()
+    assert box.viewRect() != seen
+    assert not bench.panel.row.isVisible()
+
+
 def test_figures_that_are_not_loaded_are_fetched_for_an_axis(bench: Bench, many: Path) -> None:
     bench.choose_axis("x_axis", "latency")
     ((both,),) = ask(many, f"SELECT count(*) FROM runs WHERE {FIGURES} AND latency_ms IS NOT NULL")
