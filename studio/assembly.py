@@ -294,6 +294,7 @@ class Assembly(QObject):
         self._later(self._add_inspector)
 
     def _add_inspector(self) -> None:
+        from studio.controllers.distil import DistilController
         from studio.controllers.inspect import InspectController
         from studio.controllers.wall import WallController
         from studio.views.inspector import Inspector
@@ -313,6 +314,7 @@ class Assembly(QObject):
         self.inspect.bits_requested.connect(self._commands.give_bits)
         self.inspect.comparing.connect(self.flow.show_layer)
         assert self.layers is not None
+        self.distil = DistilController(self.state, self.background, inspector, self.recipe, self)
         wall = WallController(self.state, self.layers, inspector.wall, self)
         wall.histogram_requested.connect(self.inspect.show_histogram)
         self._done("inspector")

@@ -63,7 +63,7 @@ def load_teachers(
     Raises:
         StudioError: if one cannot be opened, or does not fit the task (`require_fit`).
     """
-    teachers = tuple(_load(text, state, check) for text in settings.teachers)
+    teachers = tuple(load_teacher(text, state, check) for text in settings.teachers)
     for teacher in teachers:
         require_fit(teacher, state)
     return teachers
@@ -108,7 +108,12 @@ def outputs_on(
     return torch.cat(found)
 
 
-def _load(text: str, state: RunState, check: Callable[[], None] | None) -> Teacher:
+def load_teacher(text: str, state: RunState, check: Callable[[], None] | None = None) -> Teacher:
+    """One teacher, as the settings name it, on the run's device.
+
+    Raises:
+        StudioError: if it cannot be opened.
+    """
     if text == SELF:
         module = copy.deepcopy(state.module)
         quantization = state.quantization

@@ -215,6 +215,11 @@ class RecipeController(QObject):
             "Prune below a threshold", step, settings, exclude=excluded, overrides=overrides
         )
 
+    def change_step(self, text: str, settings: StepSettings) -> None:
+        """Put other settings in the place of the selected step's; `text` names the change for undo."""
+        if (selected := self._selected()) is not None:
+            self._edit(text, self._state.recipe.replacing_step(selected[0], settings), selected[0])
+
     def give_bits(self, bits: Mapping[str, int | None]) -> None:
         """Give layers bits of their own in the selected (or first) quantize step; None takes them back."""
         if self._state.model is not None and bits:

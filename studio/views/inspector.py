@@ -43,6 +43,8 @@ class Inspector(QWidget):
         self.channels = LazyTab(_channels_view)
         self.activations = LazyTab(_activations_view)
         self.difference = LazyTab(_difference_view)
+        self.distil = LazyTab(_distil_view)
+        self._distils = False
         self.wall = WallView()
         self._preview: dict[str, float] = {}
         self._removals: dict[str, LayerRemoval] = {}
@@ -101,8 +103,10 @@ class Inspector(QWidget):
             (self.activations, "Activations", "What flows through the network on examples of the task"),
             (self.difference, "Difference", "What changed against another model, layer by layer"),
             (self.wall, "All layers", "The histograms of all layers side by side"),
+            (self.distil, "Teacher", "Teacher and student of the selected distillation side by side"),
         ):
             self.tabs.setTabToolTip(self.tabs.addTab(tab, title), tip)
+        self.tabs.setTabVisible(self.tabs.indexOf(self.distil), self._distils)
         self.tabs.blockSignals(False)
         self.histogram.set_thresholds(self._preview)
         self.ready.emit()
@@ -137,6 +141,13 @@ class Inspector(QWidget):
         """Bring a tab to the front."""
         self.build_plots()
         self.tabs.setCurrentWidget(tab)
+
+    def offer_distil(self, offered: bool) -> None:
+        """Whether there is a distillation whose teacher can be looked at."""
+        self._distils = offered
+        place = self.tabs.indexOf(self.distil)
+        if place >= 0:
+            self.tabs.setTabVisible(place, offered)
 
     def set_heading(self, text: str) -> None:
         """Say what is looked at."""
@@ -198,3 +209,9 @@ def _difference_view() -> QWidget:
     from studio.views.difference_view import DifferenceView
 
     return DifferenceView()
+
+
+def _distil_view() -> QWidget:
+    from studio.views.distil_view import DistilView
+
+    return DistilView()
