@@ -13,6 +13,7 @@ from studio.views.inspector import Inspector
 
 if TYPE_CHECKING:
     from core.measurement.activations import ActivationReport
+    from studio.controllers.activation_grid import ActivationGridController
     from studio.views.activations_view import ActivationsView
 
 ACTIVATIONS_TOPIC = "inspector activations"
@@ -40,6 +41,7 @@ class ActivationsController(QObject):
         self._background = background
         self._inspector = inspector
         self._progress = _Progress()
+        self._grid: ActivationGridController | None = None
         self._measured = False
         self._watch = QTimer(self)
         self._watch.setInterval(_LOOK_MS)
@@ -97,6 +99,11 @@ class ActivationsController(QObject):
         view.cancel_wanted.connect(self.cancel)
         view.problem.connect(self._state.problem)
         view.notice.retry.connect(self.measure)
+        # Comes with the view, because it shows a grid only there.
+        from studio.controllers.activation_grid import ActivationGridController
+
+        self._grid = ActivationGridController(self._background, view, self)
+        self._grid.failed.connect(self._state.problem)
         self._say()
 
     def _forget(self, _: object) -> None:

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QWidget
 
 from core.formatting import count, percent, significant
 from studio import theme
+from studio.views.grid_marks import GridMarks
 from studio.views.plot_frame import PlotFrame
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class ActivationPlot(PlotFrame):
         self._zero = pg.InfiniteLine(0)
         self.plot.addItem(self._bars)
         self.plot.addItem(self._zero, ignoreBounds=True)
+        self.grid = GridMarks(self.plot)
         self._restyle(theme.tokens())
 
     def show_row(self, row: "ActivationRow | None") -> None:
@@ -43,6 +45,8 @@ class ActivationPlot(PlotFrame):
         if not hasattr(self, "_bars"):
             return
         tokens = theme.tokens()
+        if hasattr(self, "grid"):
+            self.grid.restyle()
         self.set_axes(("output value", ""), ("count", "values"))
         self._zero.setPen(pg.mkPen(tokens.text_muted, style=Qt.PenStyle.DotLine))
         edges = np.zeros(1) if self._row is None else self._row.seen.histogram.edges

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
+    QCheckBox,
     QComboBox,
     QLabel,
     QProgressBar,
@@ -26,10 +27,12 @@ from studio.views.activation_plot import ActivationPlot
 from studio.views.elided import ElidedLabel
 from studio.views.figure_view import FigureView
 from studio.views.flow import FlowLayout
+from studio.views.grid_bar import GridBar
 from studio.views.notice import PanelNotice
 
 if TYPE_CHECKING:
     from core.measurement.activations import ActivationReport
+    from core.quantization.activation_preview import ActivationPreview
 
 _WIDTHS = (200, 72, 92, 92, 76, 72, 72, 72, 96, 72)
 _NAMED = 10
@@ -40,6 +43,7 @@ class ActivationsView(QWidget):
 
     measure_wanted = Signal()
     cancel_wanted = Signal()
+    grid_changed = Signal()  # another grid or another output is on show, or none
     problem = Signal(object)  # Problem: a file could not be written
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -78,10 +82,24 @@ class ActivationsView(QWidget):
         self.progress.setObjectName("activationsProgress")
         self.progress.setAccessibleName("Examples done")
         self.progress.setFixedWidth(140)
+        self.grid_box = QCheckBox("Grid")
+        self.grid_box.setObjectName("activationsGrid")
+        self.grid_box.setAccessibleName("Grid")
+        self.grid_box.setToolTip(
+            "The values that activations of few bits can have, and the range that they are clipped to: drag its ends"
+        )
+        self.grid_box.toggled.connect(self._grid_toggled)
         controls = QWidget()
         row = FlowLayout(theme.SPACE, theme.SPACE // 2, controls)
         row.setContentsMargins(theme.SPACE, theme.SPACE, theme.SPACE, theme.SPACE // 2)
-        for widget in (self.part_box, self.examples, self.measure, self.progress, self.cancel):
+        for widget in (
+            self.part_box,
+            self.examples,
+            self.measure,
+            self.progress,
+            self.cancel,
+            self.grid_box,
+        ):
             row.addWidget(widget)
 
         self.summary = ElidedLabel()
@@ -97,12 +115,17 @@ class ActivationsView(QWidget):
         self.chosen.setObjectName("activationsChosen")
         self.chosen.setProperty("role", "small")
         self.chosen.setWordWrap(True)
-        self.chosen.setContentsMargins(theme.SPACE, 4, theme.SPACE, 0)
+        self.chosen.setContentsMargins(theme.SPACE, 4, theme.SPACE, 4)
+        self.plot.grid.dragged.connect(self._grid_dragged)
         below = QWidget()
+        self.grid_bar = GridBar(below, activations=True)
+        self.grid_bar.hide()
+        self.grid_bar.changed.connect(self.grid_changed)
         inside = QVBoxLayout(below)
         inside.setContentsMargins(0, 0, 0, 0)
         inside.setSpacing(0)
         inside.addWidget(self.chosen)
+        inside.addWidget(self.grid_bar)
         inside.addWidget(self.plot, 1)
         parts = QSplitter(Qt.Orientation.Vertical)
         parts.setChildrenCollapsible(False)
@@ -166,10 +189,37 @@ class ActivationsView(QWidget):
             self.table.selectRow(place)
             self.table.scrollTo(self.table_model.index(place, 0))
 
+    # -- grid -------------------------------------------------------------------------------------------------
+
+    @property
+    def grid_ends(self) -> tuple[float, float]:
+        """Where the ends of the grid's range were dragged to."""
+        return self.plot.grid.ends
+
+    def show_grid(self, found: "ActivationPreview | None") -> None:
+        """Draw this grid, or none."""
+        if found is None or not self.grid_box.isChecked():
+            self.plot.grid.hide()
+        else:
+            self.plot.grid.show_grid(found.levels, symmetric=found.choice.symmetric)
+
+    def _grid_toggled(self, on: bool) -> None:
+        self.grid_bar.setVisible(on)
+        self.grid_changed.emit()
+
+    def _grid_dragged(self, _ends: object) -> None:
+        self.grid_bar.show_dragged()
+        self.grid_changed.emit()
+
+    # -- inside -----------------------------------------------------------------------------------------------
+
     def _row_chosen(self) -> None:
         row: ActivationRow | None = self.table.row
         self.plot.show_row(row)
         self.chosen.setText("" if row is None else row_text(row))
+        # Ends that were dragged over another output mean nothing here.
+        self.grid_bar.forget_dragged()
+        self.grid_changed.emit()
 
 
 def row_text(row: ActivationRow) -> str:

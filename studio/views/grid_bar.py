@@ -12,6 +12,12 @@ RANGES = (
     ("percentile", "99.9 %", "What lies beyond 99.9 % of the magnitudes is clipped."),
     ("mse", "Least error", "The range with the least squared error."),
 )
+ACTIVATION_RANGES = (
+    ("min-max", "Min – max", "From the smallest to the largest value: nothing is clipped."),
+    ("percentile", "99.99 %", "Of the values 0.01 % are clipped."),
+    ("entropy", "Entropy", "The range that changes the distribution least (Kullback-Leibler)."),
+    ("mse", "Least error", "The range with the least squared error."),
+)
 OWN = "own"
 
 
@@ -21,22 +27,25 @@ class GridBar(QWidget):
     changed = Signal()
     use_wanted = Signal(int)  # bits: give the layers on show so many in the recipe
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None, *, activations: bool = False) -> None:
+        """Made for weights, or for `activations`: other ranges, asymmetric at first, and nothing to put to use."""
         super().__init__(parent)
         self.setObjectName("gridBar")
+        one = "value" if activations else "weight"
         self.bits = QSpinBox()
         self.bits.setObjectName("gridBits")
         self.bits.setAccessibleName("Bits of the grid")
         self.bits.setToolTip(
-            "Bits of each weight: the grid has 2 to this power values (one less if symmetric)."
+            f"Bits of each {one}: the grid has 2 to this power values (one less if symmetric)."
         )
         self.bits.setRange(2, 8)
-        self.bits.setValue(4)
+        self.bits.setValue(8 if activations else 4)
         self.bits.setSuffix(" bits")
+        self.bits.lineEdit().setTextMargins(4, 0, 0, 0)
         self.bits.valueChanged.connect(lambda _: self.changed.emit())
         self.symmetric = QCheckBox("Symmetric")
         self.symmetric.setObjectName("gridSymmetric")
-        self.symmetric.setChecked(True)
+        self.symmetric.setChecked(not activations)
         self.symmetric.setToolTip(
             "Symmetric: the grid reaches as far below zero as above; zero is the integer 0. Otherwise it has a zero "
             "point."
@@ -45,7 +54,7 @@ class GridBar(QWidget):
         self.ranges = QComboBox()
         self.ranges.setObjectName("gridRanges")
         self.ranges.setAccessibleName("How the ends of the grid are found")
-        for name, title, tip in RANGES:
+        for name, title, tip in ACTIVATION_RANGES if activations else RANGES:
             self.ranges.addItem(title, name)
             self.ranges.setItemData(self.ranges.count() - 1, tip, 3)
         self.ranges.setToolTip("How the ends of the range are found; or drag them in the plot.")
@@ -67,6 +76,7 @@ class GridBar(QWidget):
         caption.setBuddy(self.bits)
         for widget in (caption, self.bits, self.symmetric, self.ranges, self.use):
             row.addWidget(widget)
+        self.use.setHidden(activations)
         layout = FlowLayout(theme.SPACE + theme.SPACE // 2, 2, self)
         layout.setContentsMargins(theme.SPACE, 0, theme.SPACE, theme.SPACE // 2)
         layout.addLayout(row)
@@ -74,7 +84,7 @@ class GridBar(QWidget):
 
     @property
     def method(self) -> str:
-        """How the ends are found: a name of `RANGES`, or `OWN` where they were dragged."""
+        """How the ends are found: a name of the ranges offered, or `OWN` where they were dragged."""
         return str(self.ranges.currentData())
 
     def show_dragged(self) -> None:

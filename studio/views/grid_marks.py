@@ -33,7 +33,7 @@ class GridMarks(QObject):
         for line, end in zip(self._lines, ("lower", "upper"), strict=True):
             line.setZValue(21)
             line.setCursor(Qt.CursorShape.SizeHorCursor)
-            line.setToolTip(f"Drag the {end} end of the range: weights beyond it are clipped")
+            line.setToolTip(f"Drag the {end} end of the range: what lies beyond it is clipped")
             line.sigDragged.connect(self._dragged)
         self._beyond = [
             pg.LinearRegionItem((0, 0), movable=False),

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
@@ -14,7 +14,9 @@ from core.measurement import activations
 from core.models.opened import OpenedModel
 from core.models.opening import open_model
 from core.models.source import SAMPLE
+from core.quantization.activation_preview import ActivationChoice, preview_activations
 from studio import theme
+from studio.controllers.grid import decibels
 from studio.controllers.inspect import InspectController
 from studio.jobs.background import Background
 from studio.state import AppState
@@ -118,6 +120,79 @@ def test_the_sample_is_measured_and_layers_are_followed(
     assert not inspector.grab().isNull()
     state.set_task(None)
     assert "Choose a task" in view.notice.text
+
+
+def drag(qtbot: QtBot, view: ActivationsView, start: float, stop: float) -> None:
+    """Drag what stands at one output value to another."""
+    box = view.plot.plot.getPlotItem().getViewBox()
+    low, high = box.viewRange()[1]
+
+    def pixel(value: float) -> QPoint:
+        return view.plot.plot.mapFromScene(box.mapViewToScene(QPointF(value, low + 0.4 * (high - low))))
+
+    viewport = view.plot.plot.viewport()
+    first, last = pixel(start), pixel(stop)
+    QTest.mouseMove(viewport, first)
+    QTest.mousePress(viewport, CLICK, PLAIN, first)
+    for step in range(1, 11):
+        QTest.mouseMove(viewport, first + (last - first) * step / 10)
+        qtbot.wait(12)  # the plot library takes a hundred moves a second at most
+    QTest.mouseRelease(viewport, CLICK, PLAIN, last)
+
+
+def test_a_grid_is_laid_over_an_output_and_dragged(
+    qtbot: QtBot, view: ActivationsView, state: AppState, background: Background
+) -> None:
+    state.set_task(TaskSpec("digits"))
+    view.examples.setValue(32)
+    qtbot.mouseClick(view.measure, CLICK)
+    settle(qtbot, background)
+    titles = [row.title for row in view.table_model.rows]
+    view.table.selectRow(titles.index("conv1 → ReLU"))
+    marks, bar = view.plot.grid, view.grid_bar
+    assert not marks.shown
+    QTest.mouseClick(view.grid_box, CLICK, PLAIN, QPoint(8, view.grid_box.height() // 2))
+    settle(qtbot, background)
+    assert marks.shown
+    assert bar.isVisible()
+    assert not bar.use.isVisible()
+    assert view.table.row is not None
+    seen = view.table.row.seen
+    whole = preview_activations(seen.histogram, seen.minimum, seen.maximum, ActivationChoice())
+    assert bar.told.text().startswith(f"SQNR about {decibels(whole.sqnr)} · nothing clipped")
+    assert marks.ends == pytest.approx((0.0, seen.maximum), rel=1e-5)
+
+    drag(qtbot, view, seen.maximum, seen.maximum / 2)
+    settle(qtbot, background)
+    assert bar.method == "own"
+    low, high = marks.ends
+    assert low == 0
+    assert high == pytest.approx(seen.maximum / 2, rel=0.1)
+    dragged = preview_activations(
+        seen.histogram, seen.minimum, seen.maximum, ActivationChoice(ends=(low, high))
+    )
+    assert dragged.clipped > 1
+    assert f"about {round(dragged.clipped):,} of {dragged.count:,} clipped" in bar.told.text()
+
+    # Fewer bits keep the ends; another output finds its own; a range that is searched for clips by itself.
+    bar.bits.setValue(3)
+    settle(qtbot, background)
+    assert marks.drawn == 8
+    assert marks.ends[1] == pytest.approx(high, rel=1e-5)
+    view.table.selectRow(titles.index("conv1"))
+    settle(qtbot, background)
+    assert bar.method == "min-max"
+    assert marks.ends[0] < 0
+    bar.ranges.setFocus()
+    for _ in range(3):
+        qtbot.keyClick(bar.ranges, Qt.Key.Key_Down)
+        settle(qtbot, background)
+    assert bar.method == "mse"
+    assert "clipped (" in bar.told.text()
+    QTest.mouseClick(view.grid_box, CLICK, PLAIN, QPoint(8, view.grid_box.height() // 2))
+    settle(qtbot, background)
+    assert not marks.shown
+    assert not bar.isVisible()
 
 
 def test_measuring_can_be_cancelled(
