@@ -70,9 +70,7 @@ class ActivationGridController(QObject):
 
     def _found(self, found: "ActivationPreview") -> None:
         again, self._going, self._again = self._again, False, False
-        if not (again and self._view.grid_bar.method == OWN):
-            # Lines that are being dragged stay under the cursor.
-            self._view.show_grid(found)
+        self._view.show_grid(found)
         self._view.grid_bar.show_told(*told(found))
         if again:
             self._changed()

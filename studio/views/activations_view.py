@@ -27,7 +27,7 @@ from studio.views.activation_plot import ActivationPlot
 from studio.views.elided import ElidedLabel
 from studio.views.figure_view import FigureView
 from studio.views.flow import FlowLayout
-from studio.views.grid_bar import GridBar
+from studio.views.grid_bar import OWN, GridBar
 from studio.views.notice import PanelNotice
 
 if TYPE_CHECKING:
@@ -201,7 +201,8 @@ class ActivationsView(QWidget):
         if found is None or not self.grid_box.isChecked():
             self.plot.grid.hide()
         else:
-            self.plot.grid.show_grid(found.levels, symmetric=found.choice.symmetric)
+            dragged = self.grid_bar.method == OWN
+            self.plot.grid.show_grid(found.levels, symmetric=found.choice.symmetric, dragged=dragged)
 
     def _grid_toggled(self, on: bool) -> None:
         self.grid_bar.setVisible(on)

@@ -67,11 +67,19 @@ class GridMarks(QObject):
         """How many levels are drawn."""
         return 0 if self._comb.xData is None else len(self._comb.xData) // 2
 
-    def show_grid(self, levels: Sequence[float] | NDArray[np.float64], *, symmetric: bool) -> None:
-        """Draw these levels, rising; the ends of the range are the first and the last."""
+    def show_grid(
+        self, levels: Sequence[float] | NDArray[np.float64], *, symmetric: bool, dragged: bool = False
+    ) -> None:
+        """Draw these levels, rising; the ends of the range are the first and the last.
+
+        Args:
+            dragged: the ends stay where they were dragged to. Zero lies on a level, which moves the first and the last
+                up to half a step away from them: to follow would move the other end a little with every answer.
+        """
         self._levels = np.asarray(levels, dtype=np.float64)
         self._symmetric = symmetric
-        self._put(float(self._levels[0]), float(self._levels[-1]))
+        if not dragged:
+            self._put(float(self._levels[0]), float(self._levels[-1]))
         for item in self._items:
             item.show()
         self._draw_levels()

@@ -26,7 +26,7 @@ from studio import theme
 from studio.tables.distributions import DistributionTable
 from studio.views.elided import ElidedLabel
 from studio.views.flow import FlowLayout
-from studio.views.grid_bar import GridBar
+from studio.views.grid_bar import OWN, GridBar
 from studio.views.histogram_plot import HistogramPlot
 from studio.views.references import Reference
 from studio.views.threshold_bar import ThresholdBar, ThresholdShown
@@ -246,7 +246,8 @@ class HistogramView(QWidget):
         if found is None or not self.grid_box.isChecked():
             self.plot.grid.hide()
         else:
-            self.plot.grid.show_grid(found.levels, symmetric=found.choice.symmetric)
+            dragged = self.grid_bar.method == OWN
+            self.plot.grid.show_grid(found.levels, symmetric=found.choice.symmetric, dragged=dragged)
 
     def _grid_toggled(self, on: bool) -> None:
         self.grid_bar.setVisible(on)

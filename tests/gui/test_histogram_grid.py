@@ -95,7 +95,8 @@ def test_an_asymmetric_grid_has_two_ends(desk: Desk) -> None:
     low, high = view.plot.grid.ends
     desk.drag(low, low / 3)
     desk.settle()
-    assert view.plot.grid.ends[1] == pytest.approx(high, rel=0.1)
+    # However many answers came meanwhile, the other end has not moved.
+    assert view.plot.grid.ends[1] == high
     assert view.plot.grid.ends[0] == pytest.approx(low / 3, rel=0.15)
 
 
