@@ -62,7 +62,7 @@ class ExploreController(QObject):
         columns = self._table.columns
         if not len(columns):
             self._background.drop(_TOPIC)
-            self._page.notice.show_empty(_NO_RUNS)
+            self._page.notice.show_empty(_NO_RUNS, "Run the recipe")
             return
         pareto = panel is self._page.pareto
         x, y = self._page.pareto.x, self._page.pareto.y

@@ -107,6 +107,7 @@ class HistoryController(QObject):
         page.explore.list_wanted.connect(page.narrow_search)
         page.explore.search_wanted.connect(page.focus_filter)
         page.explore.problem.connect(state.problem)
+        page.explore.notice.action.connect(self.run_requested)
         state.run_selection_changed.connect(self.explore.emphasise)
         self.edits = RunEdits(background, store, undo_stack, self)
         self.edits.written.connect(self.runs_written)

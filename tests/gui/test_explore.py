@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
 from PySide6.QtGui import QAction, QMouseEvent, QUndoStack
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import QApplication, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from core.errors import StudioError
@@ -343,3 +343,17 @@ def test_the_values_of_lines_are_copied_and_saved(bench: Bench, tmp_path: Path) 
         assert (tmp_path / f"lines{ending}").read_bytes().startswith(start)
     with pytest.raises(StudioError, match="end the name"):
         panel.save(tmp_path / "lines.txt")
+
+
+def test_without_runs_the_page_says_what_will_be_here_and_how(
+    qtbot: QtBot, state: AppState, background: Background, tmp_path: Path
+) -> None:
+    with open_history(tmp_path / "empty.db") as store:
+        bench = Bench(qtbot, state, background, store)
+        assert bench.explore.notice.text.startswith("There are no runs yet")
+        button = bench.explore.notice.findChild(QPushButton, "noticeAction")
+        qtbot.waitUntil(lambda: button.height() > 0)  # laid out
+        with qtbot.waitSignal(bench.controller.run_requested):
+            qtbot.mouseClick(button, LEFT)
+        bench.controller.close()
+        bench.settle()
