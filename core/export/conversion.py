@@ -71,7 +71,7 @@ def _convert(folder: Path, job: dict[str, Any]) -> None:
         )
         if job["format"] == "onnx-int8":
             _quantize(folder, whole, job)
-        _slim(Path(job["out"]))
+        _slim(Path(job["out"]), short_names=job["format"] == "onnx-int8")
 
 
 def _quantize(folder: Path, whole: Path, job: dict[str, Any]) -> None:
@@ -120,7 +120,7 @@ def _quantize(folder: Path, whole: Path, job: dict[str, Any]) -> None:
     )
 
 
-def _slim(path: Path) -> None:
+def _slim(path: Path, *, short_names: bool) -> None:
     """Leave out what no runtime needs: where in a program operators came from, and shapes that follow from others."""
     import onnx
 
@@ -130,7 +130,44 @@ def _slim(path: Path) -> None:
             del holder.metadata_props[:]
         holder.doc_string = ""
     del model.graph.value_info[:]
+    if short_names:
+        _shorten(model.graph)
     path.write_bytes(model.SerializeToString())
+
+
+def _shorten(graph: Any) -> None:
+    """Give scales, zero points and what flows between operators short names; weights, inputs and outputs keep theirs.
+
+    Around each integer weight stand some ten tensors and operators that only the quantizer needed to tell apart. Their
+    names are a tenth of the file of a small network.
+    """
+    if any(
+        attribute.HasField("g") or attribute.graphs for node in graph.node for attribute in node.attribute
+    ):
+        return  # inner graphs may speak of the same names
+    kept = {entry.name for entry in (*graph.input, *graph.output)}
+    kept |= {entry.name for entry in graph.initializer if len(entry.dims) > 1}
+    short: dict[str, str] = {}
+
+    def renamed(name: str) -> str:
+        # An empty name stands for an input that is left out.
+        if not name or name in kept:
+            return name
+        if name not in short:
+            number = len(short)
+            while f"t{number}" in kept:
+                number += 1_000_000
+            short[name] = f"t{number}"
+        return short[name]
+
+    for entry in graph.initializer:
+        entry.name = renamed(entry.name)
+    for node in graph.node:
+        node.input[:] = [renamed(name) for name in node.input]
+        node.output[:] = [renamed(name) for name in node.output]
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            node.name = ""
+    del graph.quantization_annotation[:]
 
 
 def _reason(kind: str, lines: list[str]) -> str:

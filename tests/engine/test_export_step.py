@@ -16,7 +16,7 @@ from core.data.spec import TaskSpec
 from core.errors import StudioError
 from core.events import ArtifactWritten, Failed, Finding, Finished, Notice
 from core.export import runtime_file
-from core.export.conversion import _reason
+from core.export.conversion import _reason, _shorten
 from core.export.runtime_file import convert, require_libraries
 from core.export.settings import ExportSettings
 from core.findings import Table, read_finding
@@ -52,6 +52,7 @@ def run(folder: Path, *steps: StepSettings, task: TaskSpec | None = DIGITS) -> l
 def test_int8_of_a_pruned_network_opens_in_plain_onnxruntime(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
+    onnx = pytest.importorskip("onnx")
     folder = tmp_path / "run"
     steps = (PruneChannelsSettings(amount=0.1), ExportSettings(format="onnx-int8", examples=64, batch=4))
     events = run(folder, *steps)
@@ -85,6 +86,41 @@ def test_int8_of_a_pruned_network_opens_in_plain_onnxruntime(tmp_path: Path) -> 
     assert f"({found['right']})" in rows["Accuracy"][2]
     assert "operators" in rows["Computed with integers"][2]
     assert any("in onnxruntime int8 is" in e.text for e in events if isinstance(e, Notice))
+    # Weights keep the names of their layers, so that the file can be read in a viewer; all else is told shortly.
+    graph = onnx.load(str(path)).graph
+    weights = {entry.name for entry in graph.initializer if len(entry.dims) > 1}
+    assert {name.split(".")[0] for name in weights} == {"conv1", "conv2", "conv3", "fc1", "fc2"}
+    ends = {entry.name for entry in (*graph.input, *graph.output)}
+    assert ends == {"x", "y"}
+    others = {name for node in graph.node for name in (*node.input, *node.output)} - weights - ends
+    assert max(len(name) for name in others) <= 5
+    onnx.checker.check_model(str(path), full_check=True)
+
+
+def test_names_are_shortened_without_clashes() -> None:
+    onnx = pytest.importorskip("onnx")
+    reference = pytest.importorskip("onnx.reference")
+    make = onnx.helper
+    weight = make.make_tensor("t0", onnx.TensorProto.FLOAT, (2, 2), [1.0, 2.0, 3.0, 4.0])
+    scale = make.make_tensor("a long name of a scale", onnx.TensorProto.FLOAT, (1,), [2.0])
+    nodes = [
+        make.make_node("MatMul", ["x", "t0"], ["what flows in between"], name="kept"),
+        make.make_node("Clip", ["what flows in between", "", "a long name of a limit"], ["clipped"]),
+        make.make_node("Mul", ["clipped", "a long name of a scale"], ["y"]),
+    ]
+    limit = make.make_tensor("a long name of a limit", onnx.TensorProto.FLOAT, (), [5.0])
+    ends = [make.make_tensor_value_info(name, onnx.TensorProto.FLOAT, (None, 2)) for name in ("x", "y")]
+    graph = make.make_graph(nodes, "g", ends[:1], ends[1:], [weight, scale, limit])
+    model = make.make_model(graph, opset_imports=[make.make_opsetid("", 17)])
+    _shorten(model.graph)
+    onnx.checker.check_model(model, full_check=True)
+    names = [entry.name for entry in model.graph.initializer]
+    assert names[0] == "t0"
+    assert len(set(names)) == 3
+    assert model.graph.node[0].name == "kept"
+    assert model.graph.node[1].input[1] == ""
+    (found,) = reference.ReferenceEvaluator(model).run(None, {"x": np.array([[1.0, 1.0]], np.float32)})
+    np.testing.assert_array_equal(found, [[8.0, 10.0]])
 
 
 def test_without_data_int8_is_refused_and_leaves_no_file(tmp_path: Path) -> None:
