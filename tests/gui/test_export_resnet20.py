@@ -11,7 +11,6 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QPushButton
 
 from core.data.spec import TaskSpec
@@ -77,8 +76,9 @@ def test_resnet20_keeps_its_accuracy_in_int8(user: User, images: Path, tmp_path:
     user.until(
         lambda: studio.state.model is not None and "resnet20" in studio.state.model.description.source.title
     )
+    user.until(lambda: studio.background.idle)
     studio.state.set_task(TaskSpec("folder", folder=str(images)))
-    user.key(Qt.Key.Key_4)
+    studio.workspaces.export()
     user.click(user.see(QPushButton, "export-onnx-int8"))
     user.until(lambda: bool(user.window.findChildren(QFrame, "exported-onnx-int8")), 240_000)
 
