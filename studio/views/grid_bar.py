@@ -76,7 +76,8 @@ class GridBar(QWidget):
         caption.setBuddy(self.bits)
         for widget in (caption, self.bits, self.symmetric, self.ranges, self.use):
             row.addWidget(widget)
-        self.use.setHidden(activations)
+        if activations:  # to show a button that has no parent yet would open a window
+            self.use.hide()
         layout = FlowLayout(theme.SPACE + theme.SPACE // 2, 2, self)
         layout.setContentsMargins(theme.SPACE, 0, theme.SPACE, theme.SPACE // 2)
         layout.addLayout(row)
