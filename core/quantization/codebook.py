@@ -10,12 +10,11 @@ from core.errors import StudioError
 from core.events import Notice
 from core.formatting import count
 from core.job import JobContext
-from core.models.description import Layer
 from core.quantization.grid import nearest_shared
 from core.quantization.kmeans import cluster
+from core.quantization.precision import book_bits_of
 from core.quantization.record import QuantizedWeight
 from core.quantization.settings import CodebookSettings
-from core.recipe import matches
 from core.run_state import RunState
 from core.training.step import fine_tune, fine_tune_work
 
@@ -39,7 +38,7 @@ def share_weights(settings: CodebookSettings, state: RunState, context: JobConte
 
 
 def _share(settings: CodebookSettings, state: RunState, context: JobContext) -> None:
-    chosen = [(layer, bits) for layer in state.description.layers if (bits := _bits(settings, layer))]
+    chosen = [(layer, bits) for layer in state.description.layers if (bits := book_bits_of(settings, layer))]
     if not chosen:
         raise StudioError(f"{state.place} leaves every layer alone: remove an entry from “Leave alone”.")
     records = {}
@@ -73,15 +72,3 @@ def _share(settings: CodebookSettings, state: RunState, context: JobContext) -> 
             f"{state.place} left {count(values_left)} different values in {count(len(records))} layers.",
         )
     )
-
-
-def _bits(settings: CodebookSettings, layer: Layer) -> int:
-    """Bits of a layer's indices; 0 where it is left alone."""
-    if any(matches(layer.name, pattern) for pattern in settings.exclude):
-        return 0
-    for pattern, bits in settings.overrides.items():
-        if matches(layer.name, pattern):
-            return bits
-    if settings.convolution_bits is not None and layer.kind.startswith("conv"):
-        return settings.convolution_bits
-    return settings.bits

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core.models.description import Layer
-from core.quantization.settings import GridSettings
+from core.quantization.settings import CodebookSettings, GridSettings
 from core.recipe import matches
 
 if TYPE_CHECKING:
@@ -35,3 +35,15 @@ def precision_of(settings: GridSettings, layer: Layer) -> Precision | None:
     if settings.what == "bfloat16":
         return Precision("bfloat16", 16)
     return Precision("affine", settings.bits)
+
+
+def book_bits_of(settings: CodebookSettings, layer: Layer) -> int:
+    """Bits of a layer's indices into its shared values; 0 where it is left alone."""
+    if any(matches(layer.name, pattern) for pattern in settings.exclude):
+        return 0
+    for pattern, bits in settings.overrides.items():
+        if matches(layer.name, pattern):
+            return bits
+    if settings.convolution_bits is not None and layer.kind.startswith("conv"):
+        return settings.convolution_bits
+    return settings.bits

@@ -10,10 +10,11 @@ from core.formatting import count, macs, percent
 from core.models.description import Layer
 from core.models.opened import OpenedModel
 from core.pruning.structured_settings import PruneChannelsSettings
-from core.quantization.precision import precision_of
-from core.quantization.settings import GridSettings
+from core.quantization.precision import book_bits_of, precision_of
+from core.quantization.settings import CodebookSettings, GridSettings
 from core.recipe import matches
 from core.steps import PruneSettings, StepSettings
+from studio.controllers.recipe_bits import FLOAT32
 from studio.jobs.background import Background, Ticket
 from studio.problem import Problem
 from studio.state import AppState
@@ -37,6 +38,7 @@ class Editor(Protocol):
     def removals(self) -> Mapping[str, LayerRemoval] | None: ...
     def plan_layers(self, names: Sequence[str], sparsity: float | None, *, keep: bool = False) -> None: ...
     def give_bits(self, bits: Mapping[str, int | None]) -> None: ...
+    def give_books(self, bits: Mapping[str, int | None]) -> None: ...
 
 
 class LayerPlanController(QObject):
@@ -78,6 +80,8 @@ class LayerPlanController(QObject):
             self._panel.show_plan(sparsity_plan(settings, model.description.layers, self._editor.removals))
         elif isinstance(settings, GridSettings):
             self._panel.show_plan(bits_plan(settings, model.description.layers))
+        elif isinstance(settings, CodebookSettings):
+            self._panel.show_plan(books_plan(settings, model.description.layers))
         elif isinstance(settings, PruneChannelsSettings):
             known = self._channels
             if known is not None and known[0] == self._channel_key(model, settings):
@@ -127,13 +131,17 @@ class LayerPlanController(QObject):
             if isinstance(settings, PruneSettings):
                 self._plan_sparsity(names, text)
             elif isinstance(settings, GridSettings):
-                self._plan_bits(names, text)
+                self._editor.give_bits(dict.fromkeys(names, _bits(text)))
+            elif isinstance(settings, CodebookSettings):
+                self._editor.give_books(
+                    dict.fromkeys(names, FLOAT32 if text.lower() == KEEP else _bits(text))
+                )
         except ValueError:  # pydantic's error of validation is one too
-            what = (
-                "a sparsity from 0 to below 100 %, “keep”, or nothing for what the step says"
-                if isinstance(settings, PruneSettings)
-                else "2 to 8 bits, 16, 32, or nothing for what the step says"
-            )
+            what = "2 to 8 bits, 16, 32, or nothing for what the step says"
+            if isinstance(settings, PruneSettings):
+                what = "a sparsity from 0 to below 100 %, “keep”, or nothing for what the step says"
+            elif isinstance(settings, CodebookSettings):
+                what = "1 to 8 bits, “keep”, or nothing for what the step says"
             self.problem.emit(Problem(f"“{text}” is no plan for a layer: type {what}."))
 
     def _plan_sparsity(self, names: Sequence[str], text: str) -> None:
@@ -143,10 +151,6 @@ class LayerPlanController(QObject):
             self._editor.plan_layers(names, None)
         else:
             self._editor.plan_layers(names, round(float(text.rstrip("% ").replace(",", ".")) / 100, 6))
-
-    def _plan_bits(self, names: Sequence[str], text: str) -> None:
-        bits = int(text.lower().removesuffix("bits").strip()) if text else None
-        self._editor.give_bits(dict.fromkeys(names, bits))
 
     def _settings(self) -> StepSettings | None:
         step, steps = self._state.step, self._state.recipe.steps
@@ -218,6 +222,29 @@ def bits_plan(settings: GridSettings, layers: Sequence[Layer]) -> LayerPlan:
     )
 
 
+def books_plan(settings: CodebookSettings, layers: Sequence[Layer]) -> LayerPlan:
+    """The bits of each layer's indices into its shared values."""
+    cells = {}
+    for layer in layers:
+        bits = book_bits_of(settings, layer)
+        own = any(matches(layer.name, pattern) for pattern in (*settings.overrides, *settings.exclude))
+        values = "1 shared value" if bits == 1 else f"{2**bits - 1} shared values"
+        words = (
+            f"{bits} bit{'' if bits == 1 else 's'}: {values} beside zero."
+            if bits
+            else "This step leaves the layer alone."
+        )
+        text = str(bits) if bits else KEEP
+        tip = f"{words} {'Its own' if own else 'As the step says'}."
+        cells[layer.name] = PlanCell(text, tip, own, float(bits or FLOAT32), text if own else "")
+    return LayerPlan(
+        "Bits",
+        "Bits of the indices into a layer's shared values. Click, double-click or F2: type bits of its own for the "
+        "layer (or all selected ones): 1 to 8, “keep” to leave it alone; nothing follows the step again",
+        cells,
+    )
+
+
 def channels_plan(plan: "ChannelPlan", layers: Sequence[Layer], note: str = "") -> LayerPlan:
     """How many output channels each layer would lose, or why it keeps all."""
     cells = {}
@@ -259,6 +286,10 @@ def _being_planned(layers: Sequence[Layer]) -> LayerPlan:
 
 def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _bits(text: str) -> int | None:
+    return int(text.lower().removesuffix("bits").strip()) if text else None
 
 
 def _short_percent(value: float) -> str:

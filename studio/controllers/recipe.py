@@ -13,7 +13,7 @@ from core.recipe import Recipe, load_recipe, save_recipe
 from core.registry import STEP_KINDS, STEPS
 from core.request import RunRequest
 from core.steps import PruneSettings, StepSettings
-from studio.controllers.recipe_bits import with_own_bits
+from studio.controllers.recipe_bits import with_own_bits, with_own_books
 from studio.controllers.recipe_edit import RecipeEdit
 from studio.controllers.recipe_preview import RecipePreview
 from studio.controllers.recipe_view import (
@@ -225,6 +225,12 @@ class RecipeController(QObject):
         if self._state.model is not None and bits:
             recipe, step = with_own_bits(self._state.recipe, self._state.step, bits)
             self._edit("Set own bits", recipe, step)
+
+    def give_books(self, bits: Mapping[str, int | None]) -> None:
+        """Give layers indices of their own bits in the selected step of shared weights."""
+        step = self._state.step
+        if step is not None and bits:
+            self._edit("Set own bits", with_own_books(self._state.recipe, step, bits), step)
 
     # -- what the panel says -----------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from core.quantization.settings import GridSettings, QuantizeSettings
+from core.quantization.settings import CodebookSettings, GridSettings, QuantizeSettings
 from core.recipe import Recipe
 
 FLOAT32 = 32
@@ -39,3 +39,27 @@ def with_own_bits(recipe: Recipe, selected: int | None, bits: Mapping[str, int |
     if step is None:
         return recipe.with_step(changed, len(recipe.steps)), len(recipe.steps)
     return recipe.replacing_step(step, changed), step
+
+
+def with_own_books(recipe: Recipe, step: int, bits: Mapping[str, int | None]) -> Recipe:
+    """The recipe whose step of shared weights gives these layers indices of so many bits of their own.
+
+    Args:
+        bits: None follows the step again, `FLOAT32` leaves the layer alone.
+
+    Raises:
+        pydantic.ValidationError: for bits that no codebook can have.
+    """
+    settings = recipe.steps[step]
+    assert isinstance(settings, CodebookSettings)
+    # The first that matches a layer counts: names stand before patterns.
+    overrides = {name: value for name, value in bits.items() if value is not None and value != FLOAT32}
+    overrides |= {name: value for name, value in settings.overrides.items() if name not in bits}
+    alone = tuple(name for name, value in bits.items() if value == FLOAT32)
+    exclude = (*(name for name in settings.exclude if name not in bits), *alone)
+    return recipe.replacing_step(
+        step,
+        CodebookSettings.model_validate(
+            {**settings.model_dump(), "overrides": overrides, "exclude": exclude}
+        ),
+    )

@@ -46,7 +46,8 @@ class PrecisionBar(QWidget):
         self.fill.setObjectName("precisionFill")
         self.fill.setAccessibleName("Fill the column Bits from the sensitivity")
         self.fill.setToolTip(
-            "Give the worst layers this precision, and let all others follow the step again (Ctrl+Z takes it back)."
+            "Give the worst layers this precision, and take the own bits of all others back (Ctrl+Z undoes it). "
+            "Patterns such as conv* stay."
         )
         self.fill.clicked.connect(
             lambda: self.fill_wanted.emit(self.keep.value(), int(self.kept_in.currentData()))

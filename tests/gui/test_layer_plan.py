@@ -5,7 +5,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLineEdit, QTableView
 
 from core.pruning.structured_settings import PruneChannelsSettings
-from core.quantization.settings import QuantizeSettings
+from core.quantization.settings import CodebookSettings, QuantizeSettings
 from core.steps import FineTuneSettings, PruneSettings
 from studio.controllers.layer_plan import bits_plan, sparsity_plan
 from studio.tables.layer_columns import NAME, PLAN
@@ -126,6 +126,35 @@ def test_bits_and_channels_have_their_columns_too(user: User) -> None:
         PruneChannelsSettings,
         FineTuneSettings,
     ]
+
+
+def test_shared_values_are_planned_too(user: User) -> None:
+    state, parts = user.studio.state, user.studio.parts
+    recipe = parts.recipe
+    assert recipe is not None
+    table = user.see(QTableView, "layerTable")
+    user.studio.workspaces.compress()
+    recipe.add_step("codebook")
+    user.until(lambda: set(cells(user).values()) == {"5"})
+    type_into(user, 3, "3")
+    type_into(user, 0, "keep")
+    (step,) = state.recipe.steps
+    assert isinstance(step, CodebookSettings)
+    assert (step.overrides, step.exclude) == ({"fc1": 3}, ("conv1",))
+    assert (cells(user)["fc1"], cells(user)["conv1"]) == ("3", "keep")
+    tip = table.model().index(3, PLAN).data(Qt.ItemDataRole.ToolTipRole)
+    assert tip.startswith("3 bits: 7 shared values beside zero.")
+    with user.qtbot.waitSignal(state.problem) as refused:
+        type_into(user, 3, "16")
+    assert "1 to 8 bits" in refused.args[0].message
+    type_into(user, 0, "")
+    (step,) = state.recipe.steps
+    assert isinstance(step, CodebookSettings)
+    assert step.exclude == ()
+    parts.undo_stack.undo()
+    (step,) = state.recipe.steps
+    assert isinstance(step, CodebookSettings)
+    assert step.exclude == ("conv1",)
 
 
 def test_patterns_count_as_the_steps_count_them(user: User) -> None:
