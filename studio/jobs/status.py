@@ -32,6 +32,7 @@ class JobStatus:
         seconds_left: an estimate, or None while there is none.
         wish: what the user asked for and the job has not yet done; it does so at its next batch.
         train_loss, validation_accuracy: the newest points of the curves (the accuracy as a fraction).
+        sparsity: the fraction of the prunable weights that pruning has set to zero so far; None before it has.
         before, after: accuracy as measured on the held-out split.
         message, details, bug: of a failed job.
     """
@@ -47,6 +48,7 @@ class JobStatus:
     seconds_left: float | None = None
     train_loss: float | None = None
     validation_accuracy: float | None = None
+    sparsity: float | None = None
     before: Accuracy | None = None
     after: Accuracy | None = None
     message: str = ""
@@ -77,6 +79,8 @@ def advanced(status: JobStatus, event: Event) -> JobStatus:
             return replace(status, train_loss=value)
         case MetricPoint(split="validation", metric="accuracy", value=value):
             return replace(status, validation_accuracy=value)
+        case MetricPoint(split="model", metric="sparsity", value=value):
+            return replace(status, sparsity=value)
         case Measured(stage="before", measurement=measurement):
             return replace(status, before=measurement.accuracy)
         case Measured(measurement=measurement):

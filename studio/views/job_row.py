@@ -13,8 +13,8 @@ from studio.jobs.status import JobStatus
 from studio.views.elided import ElidedLabel
 
 ROW_HEIGHT = 30
-# Below these widths in pixels a row has no room for the activity, the loss, the accuracy, the time left.
-_FOR_ACTIVITY, _FOR_LOSS, _FOR_ACCURACY, _FOR_TIME_LEFT = 850, 710, 590, 470
+# Below these widths in pixels a row has no room for the activity, the loss, the zeros, the accuracy, the time left.
+_FOR_ACTIVITY, _FOR_LOSS, _FOR_ZEROS, _FOR_ACCURACY, _FOR_TIME_LEFT = 850, 710, 690, 590, 470
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class RowLook:
     left: str
     loss: str
     accuracy: str
+    zeros: str
     outcome: str
     outcome_tip: str
     role: str
@@ -49,6 +50,7 @@ def look(status: JobStatus, place: int = 0) -> RowLook:
     outcome, role = _outcome(status)
     loss = "" if status.train_loss is None else f"loss {significant(status.train_loss)}"
     accuracy = "" if status.validation_accuracy is None else f"val {percent(status.validation_accuracy, 1)}"
+    zeros = "" if status.sparsity is None else f"zeros {percent(status.sparsity, 1)}"
     return RowLook(
         name=status.title,
         name_tip=f"{status.title} on {status.model}" if status.model else status.title,
@@ -58,6 +60,7 @@ def look(status: JobStatus, place: int = 0) -> RowLook:
         left=_time_left(status),
         loss=loss if running else "",
         accuracy=accuracy if running else "",
+        zeros=zeros if running else "",
         outcome=outcome,
         outcome_tip=" ".join((outcome, *status.notices)),
         role=role,
@@ -145,6 +148,7 @@ class JobRow(QWidget):
         self.left = _figure("jobTimeLeft", 72, "Time left, estimated from the pace so far.")
         self.loss = _figure("jobLoss", 78, "Cross-entropy on the training batches, newest value.")
         self.accuracy = _figure("jobAccuracy", 78, "Accuracy on the validation split, newest value.")
+        self.zeros = _figure("jobZeros", 86, "Weights that pruning has set to zero so far.")
         self.outcome = ElidedLabel()
         self.outcome.setObjectName("jobOutcome")
         self.details = _button("jobDetails", "warning", "Show a report of the failure that can be copied.")
@@ -168,7 +172,7 @@ class JobRow(QWidget):
         layout.addWidget(self.share)
         layout.addWidget(self.activity, 1)
         layout.addStretch(0)
-        for figure in (self.left, self.loss, self.accuracy):
+        for figure in (self.left, self.loss, self.accuracy, self.zeros):
             layout.addWidget(figure)
         layout.addWidget(self.outcome, 1)
         buttons = QHBoxLayout()
@@ -191,6 +195,7 @@ class JobRow(QWidget):
         self.left.setText(new.left)
         self.loss.setText(new.loss)
         self.accuracy.setText(new.accuracy)
+        self.zeros.setText(new.zeros)
         self.outcome.show_text(new.outcome, new.outcome_tip)
         if old is None or old.role != new.role:
             self.outcome.setProperty("role", new.role)
@@ -228,6 +233,7 @@ class JobRow(QWidget):
         self.left.setVisible(new.share >= 0 and width >= _FOR_TIME_LEFT)
         self.loss.setVisible(new.share >= 0 and width >= _FOR_LOSS)
         self.accuracy.setVisible(new.share >= 0 and width >= _FOR_ACCURACY)
+        self.zeros.setVisible(bool(new.zeros) and new.share >= 0 and width >= _FOR_ZEROS)
         self.outcome.setVisible(new.ended)
         self.details.setVisible(new.has_details)
         self.show_run.setVisible(new.ended)

@@ -1,5 +1,7 @@
 """Loss and accuracy of one run while it trains, drawn as its points arrive."""
 
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QSplitter, QStackedLayout, QToolButton, QVBoxLayout, QWidget
@@ -8,10 +10,16 @@ from studio import theme
 from studio.jobs.curves import AXIS_TITLES, RunCurves
 from studio.views.notice import PanelNotice
 
+if TYPE_CHECKING:
+    from studio.views.line_plot import Line
+
 REDRAW_MS = 100
 """Curves follow the training ten times a second; more often only takes time from the training."""
 
 _SPLITS = (("train", 0), ("validation", 1))
+_BESIDE = (("accuracy", "teacher", "teacher", 2), ("sparsity", "model", "zeros", 3))
+"""Drawn dashed beside the accuracies: what the teacher reaches, and the fraction of the weights that is zero."""
+
 _METRICS = (("loss", "Loss", ("loss", "")), ("accuracy", "Accuracy", ("accuracy", "%")))
 _NARROW = 440
 
@@ -106,9 +114,22 @@ class LiveCurves(QWidget):
                 curve = self._curves.curve(metric, split)
                 if curve is not None:
                     lines.append(Line(f"{metric}/{split}", split, curve.x, curve.y * factor, color))
+            if metric == "accuracy" and lines:
+                lines += self._beside(factor)
             self._plots[metric].set_lines(lines)
         self._stack.setCurrentIndex(1)
         self._arrange()
+
+    def _beside(self, factor: float) -> "list[Line]":
+        from studio.views.line_plot import Line
+
+        assert self._curves is not None
+        lines = []
+        for metric, split, name, color in _BESIDE:
+            curve = self._curves.curve(metric, split)
+            if curve is not None:
+                lines.append(Line(f"{metric}/{split}", name, curve.x, curve.y * factor, color, dashed=True))
+        return lines
 
     def _make_plots(self) -> None:
         if self._plots:

@@ -15,6 +15,7 @@ from core.events import (
     Finished,
     Interrupted,
     Measured,
+    MetricPoint,
     Notice,
     PausedChanged,
     Progress,
@@ -123,6 +124,24 @@ def test_a_running_job_shows_how_far_it_is(bench: Bench) -> None:
         "loss/train", "loss/validation", "accuracy/train", "accuracy/validation",
     }  # fmt: skip
     assert bench.said == ["“prune 80 %” started."]
+
+
+def test_zeros_and_the_teacher_are_followed_live(bench: Bench) -> None:
+    run_id = bench.started("prune and distil")
+    bench.strip.resize(1400, 160)
+    bench.tell(*metrics(run_id, epochs=1))
+    assert bench.text(run_id, "jobZeros") == ""
+    points = [
+        MetricPoint(run_id, 0, 0.0, 10, "model", "sparsity", 0.5, 1.0),
+        MetricPoint(run_id, 0, 1.0, 20, "model", "sparsity", 0.632, 2.0),
+        MetricPoint(run_id, 0, 1.0, 20, "teacher", "accuracy", 0.97, 2.0),
+    ]
+    bench.tell(*points)
+    assert bench.text(run_id, "jobZeros") == "zeros 63.2 %"
+    bench.qtbot.waitUntil(lambda: "sparsity/model" in bench.strip.curves.drawn)
+    assert "accuracy/teacher" in bench.strip.curves.drawn
+    bench.tell(Finished(run_id, 3.0))
+    assert bench.text(run_id, "jobZeros") == ""
 
 
 def test_waiting_jobs_show_their_place(bench: Bench) -> None:
