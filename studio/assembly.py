@@ -200,6 +200,7 @@ class Assembly(QObject):
         self.workspaces.changed.connect(self.export.workspace_changed)
         self.export.show_requested.connect(self.workspaces.export)
         self.export_runs.run_requested.connect(self.runs.submit)
+        self.export_runs.files_found.connect(self.export.show_exports)
         self.export_runs.show_run_requested.connect(self.flow.show_run)
         self.palette.run_chosen.connect(self.flow.show_run)
         self.palette.layer_chosen.connect(self.flow.show_layer)

@@ -1,6 +1,6 @@
 """The Export workspace: counts what the open model weighs, says it in words, and saves files."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +14,7 @@ from studio.problem import Problem
 from studio.settings import LAST_FOLDER, Settings
 from studio.state import AppState
 from studio.views.export_page import ExportPage, SizeRow
+from studio.views.runtime_panel import ExportedFile
 
 FEW_ZEROS = 1 / 32
 """Below one zero in 32, marking where the zeros of 32-bit weights are costs more than leaving them out saves."""
@@ -57,6 +58,20 @@ def size_rows(sizes: Sizes, file_bytes: int | None) -> list[SizeRow]:
     rows.append(row(name.capitalize(), sizes.packed, f"What “Save packed…” writes: {how}."))
     rows.append(row("Zipped", sizes.zipped, f"The dense file compressed ({sizes.zipping})."))
     return rows
+
+
+def exported_rows(files: Sequence[ExportedFile], dense: int) -> list[SizeRow]:
+    """Files for other runtimes in the same table, against `dense` bytes."""
+    return [
+        SizeRow(
+            file.path.name,
+            data_size(file.size),
+            f"{count(file.size)} bytes",
+            f"{significant(dense / file.size)}×" if file.size else "",
+            f"Exported by run {file.run_number}: its check and its times stand below.",
+        )
+        for file in files
+    ]
 
 
 def words_about(sizes: Sizes) -> str:
@@ -112,6 +127,8 @@ class ExportController(QObject):
         self._window = window
         self._on_show = False
         self._counted: OpenedModel | None = None
+        self._sizes: tuple[list[SizeRow], str, int] | None = None
+        self._exports: Sequence[ExportedFile] = ()
         self._save_again_as = self.save_model
         page.save_model.connect(self.save_model)
         page.save_packed.connect(self.save_packed)
@@ -204,12 +221,18 @@ class ExportController(QObject):
         if not self._on_show:
             self._state.problem.emit(problem)
 
+    def show_exports(self, files: Sequence[ExportedFile]) -> None:
+        """These files were exported of the open model: they stand in the table of sizes as well."""
+        self._exports = files
+        if self._sizes is not None:
+            self._fill_table(self._sizes)
+
     def _recipe_changed(self, _: object) -> None:
         self._page.set_recipe(bool(self._state.recipe.steps))
 
     def _model_changed(self, model: object) -> None:
         self._background.drop("sizes")
-        self._counted = None
+        self._counted = self._sizes = None
         if not isinstance(model, OpenedModel):
             self._page.notice.show_empty("Open a model to see what it weighs and to save it.")
             return
@@ -229,17 +252,22 @@ class ExportController(QObject):
         self._counted = model
         self._page.sizes_notice.show_busy()
 
-        def work(ticket: Ticket) -> tuple[list[SizeRow], str]:
+        def work(ticket: Ticket) -> tuple[list[SizeRow], str, int]:
             from core.measurement.opened_sizes import opened_sizes
 
             sizes = opened_sizes(model, ticket.check)
-            return size_rows(sizes, model.description.file_bytes), words_about(sizes)
+            return size_rows(sizes, model.description.file_bytes), words_about(sizes), sizes.dense
 
         self._background.ask("sizes", work, self._show_sizes, self._no_sizes)
 
-    def _show_sizes(self, result: tuple[list[SizeRow], str]) -> None:
+    def _show_sizes(self, result: tuple[list[SizeRow], str, int]) -> None:
         self._page.sizes_notice.clear()
-        self._page.set_sizes(*result)
+        self._sizes = result
+        self._fill_table(result)
+
+    def _fill_table(self, sizes: tuple[list[SizeRow], str, int]) -> None:
+        rows, words, dense = sizes
+        self._page.set_sizes([*rows, *exported_rows(self._exports, dense)], words)
 
     def _no_sizes(self, problem: Problem) -> None:
         self._counted = None

@@ -47,6 +47,7 @@ class ExportRuns(QObject):
 
     run_requested = Signal(object)  # RunRequest
     show_run_requested = Signal(object)  # run_id
+    files_found = Signal(object)  # list[ExportedFile]: what was exported of the open model
 
     def __init__(
         self,
@@ -160,7 +161,7 @@ class ExportRuns(QObject):
 
     def _model_changed(self, _: object) -> None:
         self._failed.clear()
-        self._panel.show_files(())
+        self._show_files([])
         self._tell()
         self._look()
 
@@ -176,7 +177,11 @@ class ExportRuns(QObject):
         def work(ticket: Ticket) -> list[ExportedFile]:
             return exported_files(store, source, ticket)
 
-        self._background.ask("exports", work, self._panel.show_files, self._state.problem.emit)
+        self._background.ask("exports", work, self._show_files, self._state.problem.emit)
+
+    def _show_files(self, files: list[ExportedFile]) -> None:
+        self._panel.show_files(files)
+        self.files_found.emit(files)
 
     def _ask_for_copy(self, file: object) -> None:
         assert isinstance(file, ExportedFile)
@@ -267,6 +272,7 @@ def _exported(store: Store, record: RunRecord, artifact: Artifact, path: Path) -
         record.run_id,
         record.number,
         path,
+        artifact.size,
         "✓ " + " · ".join(parts) + ".",
         words[:1].upper() + words[1:],
         check,

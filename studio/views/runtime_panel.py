@@ -54,6 +54,7 @@ class ExportedFile:
     """A file that a run exported.
 
     Attributes:
+        size: of the file in bytes.
         headline: size, ratio and verdict in one line.
         words: what the run said about it.
         check, latency: what its check found and how long a forward pass takes; None where the run has none.
@@ -63,6 +64,7 @@ class ExportedFile:
     run_id: str
     run_number: int
     path: Path
+    size: int
     headline: str
     words: str
     check: Table | None

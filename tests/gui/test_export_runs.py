@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFrame, QLabel, QPushButton
+from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QWidget
 
 from core.data.catalog import load_task
 from studio.controllers.export_runs import copied, exported_files
@@ -54,6 +54,12 @@ def test_int8_onnx_of_the_sample_in_two_clicks(user: User, tmp_path: Path) -> No
     (outputs,) = session.run(None, {name: images.numpy()})
     correct = int((outputs.argmax(1) == labels.numpy()).sum())
     assert f"({correct})" in headline
+
+    # The table of sizes above has the file too.
+    size = file.path.stat().st_size
+    labels = [label for label in user.see(QWidget, "sizeTable").findChildren(QLabel) if label.isVisible()]
+    assert f"model-int8.onnx: {size:,} bytes" in [label.accessibleName() for label in labels]
+    assert any("Exported by run 1" in label.text() for label in labels)
 
     target = tmp_path / "digits-int8.onnx"
     assert "the same bytes" in copied(file.path, target)
