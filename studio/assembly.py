@@ -384,6 +384,7 @@ class Assembly(QObject):
         from studio.controllers.jobs import JobsController
         from studio.controllers.report import ReportController
         from studio.controllers.run_files import RunFiles
+        from studio.controllers.trials import TrialsController
         from studio.jobs.runner import JobRunner
 
         store, history, page = self.store, self.history, self._history_page
@@ -407,6 +408,8 @@ class Assembly(QObject):
         self.actions.join("jobs", self.jobs)
         self.report = ReportController(self.state, self.background, self.settings, store, self.window)
         self.actions.join("report", self.report)
+        self.trials = TrialsController(self.state, self.background, store, self.window)
+        self.actions.join("trials", self.trials)
         self.palette.set_store(store)
         self.export_runs.set_store(store)
         self.precision.set_store(store)

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from core import formatting
-from core.analysis.mask_overlap import alive, overlap_matrix
 from core.cli.tables import text_table, to_json
 from core.errors import StudioError
 from core.files import write_text
-from core.findings import Lines, Matrix, read_finding
-from core.history.rounds import Round, round_findings, rounds_of
-from core.history.store import HistoryStore, open_history
+from core.findings import Lines, read_finding
+from core.history.rounds import Round, round_findings
+from core.history.store import open_history
+from core.history.trials import last_mask_overlap, trials_of
 
 DONE, DEFECT = 0, 1
 REPORT_EVERY = 0.1
@@ -104,20 +104,10 @@ def tell_rounds(options: argparse.Namespace) -> int:
     Raises:
         StudioError: for runs without rounds.
     """
-    trials = []
-    networks = []
     with open_history(options.db) as store:
-        for name in dict.fromkeys(options.runs):
-            record = store.run(name)
-            rounds = rounds_of(record.recipe, store.metrics(record.run_id))
-            if len(rounds) < 2:
-                raise StudioError(
-                    f"Run {record.number} has no rounds of pruning and rewinding: name runs of a Lottery Ticket recipe."
-                )
-            trials.append(rounds)
-            networks.append((f"run {record.number}", _model_file(store, record.run_id)))
+        trials, networks = trials_of(store, options.runs)
     print(rounds_table(trials))
-    overlap = _overlap(networks)
+    overlap = last_mask_overlap(networks)
     if overlap is not None:
         print(f"\nOverlap of the last masks between trials. {overlap.note}")
     if options.out is not None:
@@ -182,25 +172,6 @@ def _write_figures(trials: Sequence[Sequence[Round]], out: Path) -> list[Path]:
 
 def _beside(out: Path, ending: str) -> Path:
     return out.with_name(f"{out.stem}-{ending}")
-
-
-def _model_file(store: HistoryStore, run_id: str) -> Path | None:
-    found = next((file.path for file in store.artifacts(run_id) if file.kind == "model"), None)
-    return None if found is None else Path(found)
-
-
-def _overlap(networks: Sequence[tuple[str, Path | None]]) -> Matrix | None:
-    """How much the masks of the runs' last networks agree; None where there are not two of the same shape."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        masks = [alive(load_file(path)) for _, path in networks if path is not None]
-        if len(masks) < 2 or len(masks) < len(networks):
-            return None
-        return overlap_matrix(masks, [name for name, _ in networks], "trial")
-    except (OSError, SafetensorError, ValueError):
-        return None
 
 
 def without_options(arguments: Sequence[str], valued: Iterable[str], flags: Iterable[str]) -> list[str]:

@@ -89,9 +89,13 @@ class RecipeController(QObject):
         if shown.obstacle or model is None or self._seed is None:
             self._state.message.emit(shown.obstacle)
             return
-        self.run_requested.emit(
-            RunRequest(self._state.recipe, model.description.source, self._state.task, seed=self._seed)
-        )
+        recipe, trials = self._state.recipe, self._panel.trials
+        for trial in range(trials):
+            name = f"{recipe.name}, trial {trial + 1} of {trials}" if trials > 1 else ""
+            seed = self._seed + trial
+            self.run_requested.emit(
+                RunRequest(recipe, model.description.source, self._state.task, seed=seed, name=name)
+            )
 
     def add_step(self, kind: str) -> None:
         """Add a step of that kind, with its usual settings, after the selected one."""

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
     QPushButton,
     QScrollArea,
     QSizePolicy,
+    QSpinBox,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -30,6 +31,7 @@ from studio.views.step_list import StepList, StepRow
 from studio.views.undo_passing import UndoPassing
 
 MOST_SEED = 2**32 - 1
+MOST_TRIALS = 100
 _LEAST_FORM = 120
 """Pixels of the form that must be in sight where it scrolls by itself."""
 
@@ -175,6 +177,11 @@ class RecipePanel(QWidget):
         """Show the seed of the next run."""
         self._seed.set_value(seed)
 
+    @property
+    def trials(self) -> int:
+        """How many runs with consecutive seeds are wanted."""
+        return self._trials.value()
+
     def show_step_kinds(self, definitions: Sequence[StepDefinition]) -> None:
         """Fill the menu of steps that can be added."""
         self._add_menu.clear()
@@ -289,23 +296,34 @@ class RecipePanel(QWidget):
         self._seed.setObjectName("seedBox")
         self._seed.setAccessibleName("Seed")
         self._seed.setToolTip("Fixes all that is random in the run: the same seed gives the same result.")
-        self._seed.setFixedWidth(96)
+        self._seed.setFixedWidth(80)
         self._seed.set_value(0)
         self._seed.value_changed.connect(self._seed_typed)
         label = QLabel("Seed")
         label.setToolTip(self._seed.toolTip())
         label.setBuddy(self._seed)
+        self._trials = QSpinBox()
+        self._trials.setObjectName("trialsBox")
+        self._trials.setAccessibleName("Trials")
+        self._trials.setRange(1, MOST_TRIALS)
+        self._trials.setPrefix("× ")
+        self._trials.setFixedWidth(62)
+        self._trials.setToolTip(
+            "Trials: so many runs with this seed and the ones after it, so that a result can be told from luck. Their "
+            "figures: select them in the history, then History → Trial figures."
+        )
         self._run = QPushButton("Run")
         self._run.setObjectName("runButton")
         self._run.setProperty("role", "primary")
         self._run.setAccessibleName("Run the recipe")
-        self._run.setMinimumWidth(112)
+        self._run.setMinimumWidth(88)
         icons.bind(self._run, "run", "accent_text")
         self._run.clicked.connect(self._run_clicked)
         row = QHBoxLayout()
         row.setSpacing(theme.SPACE)
         row.addWidget(label)
         row.addWidget(self._seed)
+        row.addWidget(self._trials)
         row.addStretch(1)
         row.addWidget(self._run)
         column = QVBoxLayout()

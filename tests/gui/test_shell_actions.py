@@ -25,6 +25,7 @@ from studio.controllers.report import ReportController
 from studio.controllers.run_files import RunFiles
 from studio.controllers.runs import RunsController
 from studio.controllers.task import TaskController
+from studio.controllers.trials import TrialsController
 from studio.controllers.workspaces import WorkspacesController
 from studio.main_window import MainWindow
 
@@ -45,6 +46,7 @@ CONTROLLERS: dict[str, type] = {
     "run_files": RunFiles,
     "runs": RunsController,
     "task": TaskController,
+    "trials": TrialsController,
     "undo": QUndoStack,
     "window": MainWindow,
     "workspaces": WorkspacesController,
