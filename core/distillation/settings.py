@@ -158,11 +158,18 @@ class StudentSettings(StepSettings):
         description="The part of its channels that every layer of the copy has.",
         json_schema_extra=shown(percent=True, when={"architecture": [""]}),
     )
+    depth: Scale = Field(
+        default=1.0,
+        title="Depth",
+        description="The part of its layers that the copy has, as nearly as its family allows: ResNets (20 to 110, 18 to "
+        "152), VGG and DenseNet. Below 100 % the width applies to the shallower network.",
+        json_schema_extra=shown(percent=True, when={"architecture": [""]}),
+    )
     weights: Literal["fresh", "inherited"] = Field(
         default="fresh",
         title="Weights",
         description="Fresh: newly drawn. Inherited: those of the present model that are left, of the channels with the "
-        "largest norms.",
+        "largest norms and of the blocks of the same names.",
         json_schema_extra=shown(when={"architecture": [""]}),
     )
 
@@ -174,7 +181,8 @@ class StudentSettings(StepSettings):
     def summary(self) -> str:
         if not self.scaled:
             return self.architecture
-        return f"{100 * self.width:.4g} % width · {self.weights} weights"
+        depth = f"{100 * self.depth:.4g} % depth · " if self.depth < 1 else ""
+        return f"{depth}{100 * self.width:.4g} % width · {self.weights} weights"
 
 
 def _last_part(teacher: str) -> str:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
+from core.distillation.depth import shallower
 from core.distillation.settings import StudentSettings
 from core.errors import StudioError
 from core.events import Notice
@@ -92,28 +93,49 @@ def student_network(state: RunState, architecture: str, seed: int) -> tuple[nn.M
 def _narrower(
     settings: StudentSettings, state: RunState, context: JobContext
 ) -> tuple[nn.Module, ModelDescription]:
-    """A copy of the present network with a part of the channels of every layer."""
-    present = state.description
+    """A copy of the present network with a part of the layers, and of the channels of every layer."""
+    present, whole = state.description, state.module
     shape = present.input_shape
     if shape is None or present.architecture is None:
         raise StudioError(
             f"{state.place}: {present.source.title} cannot be scaled, because its architecture or its input size is "
             "not known: give the student's architecture."
         )
+    if settings.depth < 1:
+        whole, present = _shallower(settings, state)
     if settings.width >= 1:
-        module = cut_module(state.module, {}, present.source.title)
+        module = cut_module(whole, {}, present.source.title)
     else:
         pruning = PruneChannelsSettings(amount=1 - settings.width, of="channels", scope="uniform", round_to=1)
-        graph = ChannelGraph(state.module, shape, (), "l2", state.step_seed(), context.checkpoint)
+        graph = ChannelGraph(whole, shape, (), "l2", state.step_seed(), context.checkpoint)
         kept = graph.cut(choose(graph, pruning, {}))
-        module = cut_module(state.module, kept, present.source.title)
+        module = cut_module(whole, kept, present.source.title)
     require_it_runs(module, shape, present.num_classes, present.source.title)
     if settings.weights == "fresh":
         generator = torch.Generator().manual_seed(state.step_seed())
-        name = present.architecture.removeprefix(ZOO_PREFIX)
-        fill = ZOO[name].fill if present.architecture.startswith(ZOO_PREFIX) else he_normal
+        architecture = present.architecture or ""
+        name = architecture.removeprefix(ZOO_PREFIX)
+        fill = ZOO[name].fill if architecture.startswith(ZOO_PREFIX) else he_normal
         cpu = module.cpu()
         initialise(cpu, fill, generator)
         module = cpu
     described = describe_smaller(present, module)
     return module, replace(described, channels_removed=settings.width < 1 or present.channels_removed)
+
+
+def _shallower(settings: StudentSettings, state: RunState) -> tuple[nn.Module, ModelDescription]:
+    """The nearest relative of the present network with a part of its layers; same blocks keep their weights."""
+    present = state.description
+    if present.channels_removed:
+        raise StudioError(
+            f"{state.place}: the present model has lost channels, so it has no shallower relative: put this step first."
+        )
+    module, described = student_network(
+        state, shallower(present.architecture or "", settings.depth), state.step_seed()
+    )
+    ours, theirs = module.state_dict(), state.module.state_dict()
+    with torch.no_grad():
+        for name, tensor in ours.items():
+            if name in theirs and theirs[name].shape == tensor.shape:
+                tensor.copy_(theirs[name])
+    return module, described
