@@ -161,8 +161,8 @@ class StudentSettings(StepSettings):
     depth: Scale = Field(
         default=1.0,
         title="Depth",
-        description="The part of its layers that the copy has, as nearly as its family allows: ResNets (20 to 110, 18 to "
-        "152), VGG and DenseNet. Below 100 % the width applies to the shallower network.",
+        description="The part of its layers that the copy has, as nearly as its family allows: ResNets (20 to 110, 18 "
+        "to 152), VGG and DenseNet. Below 100 % the width applies to the shallower network.",
         json_schema_extra=shown(percent=True, when={"architecture": [""]}),
     )
     weights: Literal["fresh", "inherited"] = Field(
