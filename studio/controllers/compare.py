@@ -86,6 +86,7 @@ class CompareController(QObject):
         page.parallel_wanted.connect(self._find_axes)
         page.curves_wanted.connect(self._read_curves)
         page.layers_wanted.connect(self._read_layers)
+        page.changes_wanted.connect(self._read_changes)
         page.compare_wanted.connect(self.compare)
         page.run_opened.connect(self.run_opened)
         page.notice.action.connect(self.runs_wanted)
@@ -171,6 +172,24 @@ class CompareController(QObject):
             return replace(comparison, layers=compare_layers(layers))
 
         self._read_more("compare-layers", read)
+
+    @Slot()
+    def _read_changes(self) -> None:
+        store = self._store
+
+        def read(comparison: Comparison, ticket: Ticket) -> Comparison:
+            from core.history.model_changes import with_changes
+
+            files = []
+            for record in comparison.records:
+                ticket.check()
+                found = (file.path for file in store.artifacts(record.run_id) if file.kind == "model")
+                files.append(next(found, None))
+            base = comparison.table.baseline
+            layers = with_changes(comparison.layers or (), files, base, ticket.check)
+            return replace(comparison, layers=layers, changes_against=comparison.records[base].run_id)
+
+        self._read_more("compare-changes", read)
 
     def _read_more(self, topic: str, read: Callable[[Comparison, Ticket], Comparison]) -> None:
         comparison = self._page.comparison

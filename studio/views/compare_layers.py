@@ -11,7 +11,7 @@ from studio.tables.grid import Head
 from studio.views.choices import ChartPage, choice
 from studio.views.compare_rows import Comparison, short_name
 from studio.views.grid_view import GridView
-from studio.views.layer_figures import LAYER_FIGURES, layer_rows, layer_values
+from studio.views.layer_figures import FROM_MODELS, LAYER_FIGURES, layer_rows, layer_values
 
 if TYPE_CHECKING:
     from studio.views.layer_bars import LayerBars
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _FORMS = (("table", "as table"), ("picture", "as heatmap"), ("bars", "as bars"))
 _NOT_RECORDED = "None of these runs recorded this figure: runs made from now on do."
+_NO_MODELS = "No two of these runs wrote models that are still there and have layers in common."
 _NO_LAYERS = "No layers were measured in these runs."
 
 
@@ -26,6 +27,7 @@ class LayersPanel(ChartPage):
     """Which figure and in which form is chosen above."""
 
     run_clicked = Signal(object)  # run id
+    changes_wanted = Signal()  # the models of the runs are to be read
     problem = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -85,10 +87,14 @@ class LayersPanel(ChartPage):
         name = self.figure.currentData()
         form = self.form.currentData()
         layers = comparison.layers or ()
-        if not layers:
+        base = comparison.records[comparison.table.baseline].run_id
+        if layers and name in FROM_MODELS and comparison.changes_against != base:
+            form = self._nothing("The models of the runs are being read …")
+            self.changes_wanted.emit()
+        elif not layers:
             form = self._nothing(_NO_LAYERS)
         elif np.isnan(layer_values(layers, LAYER_FIGURES[name])).all():
-            form = self._nothing(_NOT_RECORDED)
+            form = self._nothing(_NO_MODELS if name in FROM_MODELS else _NOT_RECORDED)
         else:
             self.say("")
         names = [short_name(record) for record in comparison.records]

@@ -41,6 +41,7 @@ class ComparePage(QWidget):
     parallel_wanted = Signal()  # the axes of the parallel coordinates are to be found
     curves_wanted = Signal()  # … the curves are to be read
     layers_wanted = Signal()  # … the layers are to be read
+    changes_wanted = Signal()  # … their models are to be compared
     problem = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -128,6 +129,7 @@ class ComparePage(QWidget):
         self.curves = CurvesPanel()
         self.layers = LayersPanel()
         self.layers.run_clicked.connect(self._run_clicked)
+        self.layers.changes_wanted.connect(self.changes_wanted)
         self._fills: dict[QWidget, Callable[[], None]] = {}
         self._stale: set[QWidget] = set()
         for panel, title, tip, fill in (
@@ -248,6 +250,7 @@ class ComparePage(QWidget):
                 shown,
                 curves=shown.curves if comparison.curves is None else comparison.curves,
                 layers=shown.layers if comparison.layers is None else comparison.layers,
+                changes_against=comparison.changes_against or shown.changes_against,
             )
             self.notice.clear()
             self._stale |= {self.curves, self.layers}

@@ -27,6 +27,8 @@ class Comparison:
     curves: tuple[RunCurves, ...] | None = None
     layers: tuple[LayerComparison, ...] | None = None
     verdict: Verdict | None = None
+    changes_against: str = ""
+    """The run whose model the layers were compared with; "" while they were not."""
 
     @property
     def records(self) -> tuple[RunRecord, ...]:

@@ -94,7 +94,28 @@ LAYER_FIGURES: Mapping[str, LayerFigure] = {
         _RELATIVE,
         tick=formatting.short_count,
     ),
+    "overlap": LayerFigure(
+        "Mask overlap with baseline",
+        lambda layer: getattr(layer, "overlap", None),
+        lambda value: formatting.percent(value, 1),
+        1.0,
+        "0 to 100 %",
+        "%",
+        100.0,
+    ),
+    "moved": LayerFigure(
+        "Change of weights",
+        lambda layer: getattr(layer, "moved", None),
+        lambda value: formatting.percent(value, 1),
+        1.0,
+        "0 to 100 % of the baseline's norm",
+        "%",
+        100.0,
+    ),
 }
+FROM_MODELS = frozenset(("overlap", "moved"))
+"""Figures for which the models of the runs are read: they compare with the baseline's."""
+
 COLORS = color_table(CIVIDIS)
 """Red, green and blue of each of 256 shares."""
 
@@ -131,7 +152,8 @@ def layer_rows(layers: Sequence[LayerComparison], name: str) -> list[tuple[Cell,
             if one is None:
                 cells.append(Cell("", "This run's model has no such layer, or it was not measured."))
                 continue
-            tip = f"{formatting.percent(one.sparsity, 4)} of {formatting.count(one.weights)} weights are zero"
+            zeros = formatting.percent(one.sparsity, 4)
+            tip = f"{_chance(one)}{zeros} of {formatting.count(one.weights)} weights are zero"
             if value != value:
                 cells.append(Cell("–", f"Not recorded; {tip}", tone="muted", right=True))
                 continue
@@ -139,6 +161,13 @@ def layer_rows(layers: Sequence[LayerComparison], name: str) -> list[tuple[Cell,
             cells.append(Cell(figure.show(value), tip, right=True, background=background, ink=ink))
         rows.append(tuple(cells))
     return rows
+
+
+def _chance(layer: LayerStatistics) -> str:
+    chance = getattr(layer, "chance", None)
+    if chance is None:
+        return ""
+    return f"Masks chosen independently would overlap by {formatting.percent(chance, 1)}; "
 
 
 def heat(fraction: float) -> tuple[str, str]:
