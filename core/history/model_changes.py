@@ -9,8 +9,6 @@ from core.errors import StudioError
 from core.history.alignment import LayerComparison
 from core.measurement.records import LayerStatistics
 from core.models.opened import OpenedModel
-from core.models.opening import open_model
-from core.models.source import ModelSource
 
 
 @dataclass(frozen=True)
@@ -32,36 +30,26 @@ class LayerChange(LayerStatistics):
 
 def with_changes(
     layers: Sequence[LayerComparison],
-    models: Sequence[str | None],
+    models: Sequence[OpenedModel | None],
     baseline: int,
     check: Callable[[], None] = lambda: None,
 ) -> tuple[LayerComparison, ...]:
     """The layers of compared runs with what the models say.
 
     Args:
-        models: for each run the file that it wrote, or None.
+        models: for each run what it wrote, or None.
         check: called between layers; may raise to give up.
     """
-    opened = [_opened(path) for path in models]
-    base = opened[baseline]
+    base = models[baseline]
     found = []
     for row in layers:
         changed: list[LayerStatistics | None] = []
-        for one, model in zip(row.layers, opened, strict=True):
+        for one, model in zip(row.layers, models, strict=True):
             check()
             figures = {} if one is None else _compared(base, model, one.name)
             changed.append(None if one is None else LayerChange(**{**asdict(one), **figures}))
         found.append(replace(row, layers=tuple(changed)))
     return tuple(found)
-
-
-def _opened(path: str | None) -> OpenedModel | None:
-    if path is None:
-        return None
-    try:
-        return open_model(ModelSource("file", path))
-    except StudioError:
-        return None
 
 
 def _compared(base: OpenedModel | None, other: OpenedModel | None, name: str) -> Mapping[str, float | None]:

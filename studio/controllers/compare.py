@@ -15,6 +15,8 @@ from core.history.flips import paired_differences
 from core.history.records import Artifact, RunRecord
 from core.history.verdict import verdict
 from core.measurement.records import LayerStatistics
+from core.models.opened import OpenedModel
+from core.models.source import ModelSource
 from studio.controllers.parallel import ParallelController
 from studio.jobs.background import Background, Ticket
 from studio.jobs.curves import RunCurves
@@ -180,13 +182,13 @@ class CompareController(QObject):
         def read(comparison: Comparison, ticket: Ticket) -> Comparison:
             from core.history.model_changes import with_changes
 
-            files = []
+            models = []
             for record in comparison.records:
                 ticket.check()
                 found = (file.path for file in store.artifacts(record.run_id) if file.kind == "model")
-                files.append(next(found, None))
+                models.append(_opened(next(found, None)))
             base = comparison.table.baseline
-            layers = with_changes(comparison.layers or (), files, base, ticket.check)
+            layers = with_changes(comparison.layers or (), models, base, ticket.check)
             return replace(comparison, layers=layers, changes_against=comparison.records[base].run_id)
 
         self._read_more("compare-changes", read)
@@ -233,6 +235,16 @@ class CompareController(QObject):
 
     def _failed(self, problem: Problem) -> None:
         self._page.notice.show_problem(problem, retry=True)
+
+
+def _opened(path: str | None) -> OpenedModel | None:
+    """A run's model, or None where it wrote none or it is no longer there."""
+    from core.models.opening import open_model
+
+    try:
+        return None if path is None else open_model(ModelSource("file", path))
+    except StudioError:
+        return None
 
 
 def _varied_settings(records: Sequence[RunRecord]) -> list[str]:

@@ -9,6 +9,9 @@ from safetensors.numpy import save_file
 from core.history.alignment import compare_layers
 from core.history.model_changes import LayerChange, with_changes
 from core.measurement.records import LayerStatistics
+from core.models.opened import OpenedModel
+from core.models.opening import open_model
+from core.models.source import ModelSource
 
 RANDOM = np.random.default_rng(4)
 
@@ -23,6 +26,10 @@ def model(folder: Path, name: str, zeros: float) -> tuple[str, dict[str, np.ndar
     return str(path), tensors
 
 
+def opened(path: str) -> OpenedModel:
+    return open_model(ModelSource("file", path))
+
+
 def statistics(tensors: dict[str, np.ndarray]) -> tuple[LayerStatistics, ...]:
     return tuple(
         LayerStatistics(
@@ -35,7 +42,7 @@ def statistics(tensors: dict[str, np.ndarray]) -> tuple[LayerStatistics, ...]:
 def test_overlap_chance_and_change_are_numpys(tmp_path: Path) -> None:
     first, second = model(tmp_path, "first", 0.5), model(tmp_path, "second", 0.7)
     rows = compare_layers([statistics(first[1]), statistics(second[1])])
-    found = with_changes(rows, [first[0], second[0]], 0)
+    found = with_changes(rows, [opened(first[0]), opened(second[0])], 0)
     for row in found:
         same, other = row.layers
         assert isinstance(same, LayerChange)
@@ -54,7 +61,7 @@ def test_overlap_chance_and_change_are_numpys(tmp_path: Path) -> None:
 def test_what_is_missing_stays_unknown(tmp_path: Path) -> None:
     path, tensors = model(tmp_path, "first", 0.5)
     rows = compare_layers([statistics(tensors), statistics(tensors), statistics(tensors)])
-    found = with_changes(rows, [path, None, str(tmp_path / "gone.safetensors")], 0)
+    found = with_changes(rows, [opened(path), None, None], 0)
     for row in found:
         for missing in row.layers[1:]:
             assert isinstance(missing, LayerChange)
