@@ -88,6 +88,8 @@ class Assembly(QObject):
         self.state = state = AppState()
         self.mailbox = Mailbox()
         self.background = background = Background(self.mailbox)
+        # The history is opened by a thread of its own: all others may be waiting for it.
+        self._opening = Background(self.mailbox, threads=1)
         self.undo_stack = QUndoStack()
         self.store: HistoryStore | None = None
         self.runner: JobRunner | None = None
@@ -165,6 +167,7 @@ class Assembly(QObject):
             self.runner.close()
         if self._writer is not None:
             self._writer.close()
+        self._opening.close()
         self.background.close()
         if self.store is not None:
             self.store.close()
@@ -345,7 +348,7 @@ class Assembly(QObject):
                 coming.arrive(store)
             return store
 
-        self.background.ask("history", work, self._history_opened, self._history_failed)
+        self._opening.ask("history", work, self._history_opened, self._history_failed)
 
     def _use_database(self, path: object) -> None:
         self._database = str(path)
@@ -355,10 +358,12 @@ class Assembly(QObject):
     def _make_history(self, store: Any) -> "HistoryController":
         """The page and its controller, on a history that is open or still coming."""
         from studio.controllers.history import HistoryController
+        from studio.controllers.run_layout import RunLayout
         from studio.views.history_page import HistoryPage
 
         self._history_page = page = HistoryPage()
         history = HistoryController(self.state, self.background, store, page, self.undo_stack, self)
+        self.run_layout = RunLayout(self.settings, page, history.list, self)
         self.window.set_page("history", page)
         self.actions.join("history", history)
         self.flow.run_wanted.connect(history.show_run)

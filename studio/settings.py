@@ -101,6 +101,8 @@ NEAR_ZERO: Preference[float] = Preference(
 LAYER_COLUMNS: Preference[dict[str, Any]] = Preference(
     "layers/columns", {}, lambda value: isinstance(value, dict)
 )
+RUN_COLUMNS: Preference[list[str]] = Preference("history/columns", [], _texts)
+RUN_GROUPING: Preference[str] = Preference("history/grouping", "", _is_text)
 LAYER_TREE: Preference[bool] = Preference("layers/tree", False, lambda value: isinstance(value, bool))
 RECENT: Preference[list[str]] = Preference("files/recent", [], _texts)
 LAST_FOLDER: Preference[str] = Preference("files/folder", "", _is_text)
@@ -119,6 +121,8 @@ PREFERENCES: tuple[Preference[Any], ...] = (
     DATABASE,
     NEAR_ZERO,
     LAYER_COLUMNS,
+    RUN_COLUMNS,
+    RUN_GROUPING,
     LAYER_TREE,
     RECENT,
     LAST_FOLDER,

@@ -76,6 +76,11 @@ def test_runs_are_shown_searched_and_chosen_before_the_database_is_open(
         page.filter.setText("")
         chosen = page.table.run_ids()[3]
         studio.state.set_runs((chosen,))
+        # As many more questions as there are threads: none of them may keep the database from being opened.
+        page.filter.setText("seed = 1")
+        page.filter.setText("loss < 1")
+        page.filter.setText("prune.sparsity > 10 %")
+        page.filter.setText("")
         assert page.details.record is None  # it is in the database, which is not open
         with qtbot.waitSignal(studio.ready, timeout=20_000):
             gate.set()
@@ -124,3 +129,30 @@ def test_without_a_snapshot_the_model_comes_first_and_the_history_after_it(
         qtbot.waitUntil(lambda: shown(studio) > 0, timeout=20_000)
     finally:
         studio.close()
+
+
+def test_columns_and_grouping_are_as_they_were_left(
+    qtbot: QtBot, qapp: QApplication, profile: Path, database: Path
+) -> None:
+    for session in range(2):
+        studio = started(qtbot, qapp, profile, database)
+        try:
+            with qtbot.waitSignal(studio.ready, timeout=20_000):
+                pass
+            history = studio.parts.history
+            assert history is not None
+            page = history._page
+            shown = [column.name for column in page.table.shown_columns]
+            if session == 0:
+                assert "seed" not in shown
+                assert page.grouping.currentData() == ""
+                page.runs.columns_chosen.emit(["seed", "prune.sparsity"])
+                page.grouping.setCurrentIndex(1)
+                left = page.grouping.currentData()
+            else:
+                assert shown[-2:] == ["seed", "prune.sparsity"]
+                assert page.grouping.currentData() == left
+                table = page.table
+                qtbot.waitUntil(lambda t=table: t.columns.holds("seed"), timeout=20_000)  # type: ignore[misc]
+        finally:
+            studio.close()
