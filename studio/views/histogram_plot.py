@@ -353,6 +353,15 @@ class HistogramPlot(PlotFrame):
         self._fit_heights()
         box.setXRange(left, right, padding=0.02)
 
+    def make_room(self, low: float, high: float) -> None:
+        """Widen a view that shows all bars until these two values are in sight too; one that is zoomed in stays."""
+        box = self.plot.getPlotItem().getViewBox()
+        left, right = box.viewRange()[0]
+        edges = self.drawn_edges(self._layers[0]) if self._layers else np.zeros(2)
+        first, last = float(edges[0]), float(edges[-1])
+        if left <= first and last <= right and (low < left or high > right):
+            box.setXRange(min(low, first), max(high, last), padding=0.03)
+
     def _fit_heights(self) -> None:
         box = self.plot.getPlotItem().getViewBox()
         base = self._base()

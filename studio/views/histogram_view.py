@@ -248,6 +248,8 @@ class HistogramView(QWidget):
         else:
             dragged = self.grid_bar.method == OWN
             self.plot.grid.show_grid(found.levels, symmetric=found.choice.symmetric, dragged=dragged)
+            if not dragged:
+                self.plot.make_room(found.low, found.high)
 
     def _grid_toggled(self, on: bool) -> None:
         self.grid_bar.setVisible(on)

@@ -29,7 +29,7 @@ def test_int8_onnx_of_the_sample_in_two_clicks(user: User, tmp_path: Path) -> No
     user.click(button)
     assert not button.isEnabled()
     assert "Under way" in states(user)["onnx-int8"].text()
-    user.until(lambda: bool(user.window.findChildren(QFrame, "exported-onnx-int8")), JOB_TIMEOUT)
+    user.until(lambda: bool(user.window.findChildren(QFrame, "exported-onnx-int8")), 3 * JOB_TIMEOUT)
     assert button.isEnabled()
     card = user.see(QFrame, "exported-onnx-int8")
     headline = card.findChild(QLabel, "exportedHeadline").text()

@@ -56,10 +56,13 @@ def test_the_grid_is_drawn_told_and_dragged(desk: Desk) -> None:
     expected = preview_grid(weight, GridChoice(4))
     assert decibels(expected.sqnr) in text(desk)
     left, right = view.plot.plot.getPlotItem().getViewBox().viewRange()[0]
-    assert view.plot.grid.drawn == ((expected.levels >= left) & (expected.levels <= right)).sum() >= 14
+    assert view.plot.grid.drawn == ((expected.levels >= left) & (expected.levels <= right)).sum() == 15
     assert "nothing clipped" in text(desk)
 
     before = view.plot.grid.ends
+    # Both ends are in sight, also the one on the side of the smaller weights.
+    left, right = view.plot.plot.getPlotItem().getViewBox().viewRange()[0]
+    assert left < before[0] < before[1] < right
     desk.drag(before[1], before[1] / 2)
     desk.settle()
     low, high = view.plot.grid.ends
