@@ -4,7 +4,6 @@ Imports of this module cost a tenth of a second, those inside its methods ten ti
 paint the window.
 """
 
-import gc
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
@@ -67,6 +66,7 @@ class Assembly(QObject):
     """
 
     ready = Signal()  # model, inspector and history are there (or have said why not)
+    settled = Signal()  # torch has been imported (or could not be): nothing large is to come any more
 
     def __init__(
         self,
@@ -452,13 +452,15 @@ class Assembly(QObject):
 
     def _load_torch(self) -> None:
         # Last of all: by now everything that needs no torch is usable, and the first job will not wait for it.
-        self.background.ask("torch", _import_torch, self._torch_loaded, self.state.problem.emit)
+        self.background.ask("torch", _import_torch, self._torch_loaded, self._torch_failed)
 
     def _torch_loaded(self, version: str) -> None:
-        # What libraries bring with them lives as long as the program. Looking through all of it for garbage would stop
-        # every thread for a fifth of a second, again and again.
-        gc.freeze()
         self.window.machine.setToolTip(f"torch {version}. Change device and threads in Preferences (Ctrl+,).")
+        self.settled.emit()
+
+    def _torch_failed(self, problem: Problem) -> None:
+        self.state.problem.emit(problem)
+        self.settled.emit()
 
     def _model_there(self, _: object) -> None:
         self.model.opened.disconnect(self._model_there)
