@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QSignalBlocker, Signal
+from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
 from core.history.flips import FlipPair
@@ -42,6 +42,7 @@ class FlippedImages(QWidget):
             "Only examples that one of the two models takes for this class; click to show all"
         )
         self.answer.setAccessibleName("Show examples of every answer again")
+        self.answer.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         icons.bind(self.answer, "close", "text_muted")
         self.answer.clicked.connect(self._any_answer)
         self.answer.hide()

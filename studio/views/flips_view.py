@@ -22,7 +22,7 @@ _LOW, _VERY_LOW, _NARROW = 360, 260, 500
 """Pixels of height below which the finding is told in few words, in a narrow and in a wide view."""
 
 _CLASS_WIDTHS = (64, 64, 84, 40, 40, 74)
-_OVERVIEW_WIDTHS = (84, 116, 76, 76, 56, 56)
+_OVERVIEW_WIDTHS = (98, 116, 76, 76, 52, 52)
 
 
 @dataclass(frozen=True, eq=False)
