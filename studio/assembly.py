@@ -4,7 +4,7 @@ Imports of this module cost a tenth of a second, those inside its methods ten ti
 paint the window.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtGui import QUndoStack
@@ -18,6 +18,7 @@ from studio.controllers.export_runs import ExportRuns
 from studio.controllers.flow import FlowController
 from studio.controllers.help import HelpController
 from studio.controllers.hints import HintsController
+from studio.controllers.history_opening import HistoryOpening
 from studio.controllers.menus import MenusController
 from studio.controllers.model import ModelController
 from studio.controllers.palette import PaletteController
@@ -29,31 +30,26 @@ from studio.controllers.task import TaskController
 from studio.controllers.title import facts, window_title
 from studio.controllers.workspaces import WorkspacesController
 from studio.jobs.background import Background, Ticket
-from studio.jobs.coming import Coming
 from studio.jobs.mailbox import Mailbox
 from studio.main_window import MainWindow
 from studio.problem import Problem
-from studio.settings import DATABASE, INTERRUPTED, Settings
+from studio.settings import INTERRUPTED, Settings
 from studio.state import AppState
 from studio.views.export_page import ExportPage
-from studio.views.history_placeholder import HistoryPlaceholder
 from studio.views.palette import CommandPalette
 
 if TYPE_CHECKING:
-    from core.history.columns import RunColumns
     from core.history.store import HistoryStore
     from core.history.writer import HistoryWriter
     from studio.controllers.history import HistoryController
     from studio.controllers.inspect import InspectController
     from studio.controllers.jobs import JobsController
+    from studio.controllers.layer_journey import LayerJourney
     from studio.controllers.layers import LayersController
     from studio.controllers.recipe import RecipeController
     from studio.controllers.report import ReportController
     from studio.jobs.runner import JobRunner
-    from studio.views.history_page import HistoryPage
     from studio.views.job_strip import JobStrip
-
-GLIMPSE_MS = 200
 
 
 class Assembly(QObject):
@@ -82,30 +78,24 @@ class Assembly(QObject):
         workspace: str | None,
     ) -> None:
         super().__init__()
-        self._path, self._database, self._workspace = path, database, workspace
+        self._path, self._workspace = path, workspace
         self.window, self.actions, self.settings = window, actions, settings
         self.workspaces, self.hints = workspaces, hints
         self.state = state = AppState()
         self.mailbox = Mailbox()
         self.background = background = Background(self.mailbox)
-        # The history is opened by a thread of its own: all others may be waiting for it.
-        self._opening = Background(self.mailbox, threads=1)
         self.undo_stack = QUndoStack()
-        self.store: HistoryStore | None = None
         self.runner: JobRunner | None = None
         self.layers: LayersController | None = None
         self.inspect: InspectController | None = None
         self.recipe: RecipeController | None = None
         self.jobs: JobsController | None = None
-        self.history: HistoryController | None = None
         self.report: ReportController | None = None
         self._writer: HistoryWriter | None = None
         self._job_strip: JobStrip | None = None
         self._commands: RecipeCommands | None = None
         self._layer_table: QWidget | None = None
-        self._history_page: HistoryPage | None = None
-        self._coming: Coming | None = None
-        self._history_asked = False
+        self._journey: LayerJourney | None = None
         self._waiting_for = {"model", "inspector", "history"}
         # One refresh for any number of changes within one turn of the event loop.
         self._refresh_soon = QTimer(self)
@@ -126,8 +116,9 @@ class Assembly(QObject):
         window.set_page("export", self._export_page)
         self.export = ExportController(state, background, settings, self._export_page, window)
         self.export_runs = ExportRuns(state, background, settings, self._export_page.runtimes, window)
-        self._history_placeholder = self._make_placeholder()
-        window.set_page("history", self._history_placeholder)
+        self.opening = HistoryOpening(
+            state, background, self.mailbox, settings, window, self.undo_stack, database, self
+        )
         for name, controller in (
             ("model", self.model),
             ("task", self.task),
@@ -153,7 +144,8 @@ class Assembly(QObject):
         self.model.opened.connect(self._model_there)
         self.state.problem.connect(self._model_there)
         if self._workspace == "history":
-            self._later(self._glimpse_history)
+            self.workspaces.show_workspace("history")
+            self._later(lambda: self.opening.glimpse(self._begin_with_model))
         else:
             self._begin_with_model()
 
@@ -167,12 +159,22 @@ class Assembly(QObject):
             self.runner.close()
         if self._writer is not None:
             self._writer.close()
-        self._opening.close()
+        self.opening.close()
         self.background.close()
         if self.store is not None:
             self.store.close()
         self.mailbox.close()
         self.problems.stop_watching()
+
+    @property
+    def history(self) -> "HistoryController | None":
+        """The history's decisions; None until its page is there."""
+        return self.opening.history
+
+    @property
+    def store(self) -> "HistoryStore | None":
+        """The history; None until it is open."""
+        return self.opening.store
 
     # -- connections -------------------------------------------------------------------------------------------
 
@@ -205,6 +207,10 @@ class Assembly(QObject):
         self.export_runs.run_requested.connect(self.runs.submit)
         self.export_runs.files_found.connect(self.export.show_exports)
         self.export_runs.show_run_requested.connect(self.flow.show_run)
+        self.opening.made.connect(self._history_made)
+        self.opening.opened.connect(self._history_opened)
+        self.opening.failed.connect(self._history_failed)
+        self.opening.loaded.connect(self._history_loaded)
         self.palette.run_chosen.connect(self.flow.show_run)
         self.palette.layer_chosen.connect(self.flow.show_layer)
         self.runs.show_history_requested.connect(self.workspaces.history)
@@ -220,35 +226,6 @@ class Assembly(QObject):
     def _begin_with_model(self) -> None:
         self.model.open_text(self._path)
         self._later(self._add_panels)
-
-    def _glimpse_history(self) -> None:
-        """Show the runs as they were last known, before anything that can open a database is even imported."""
-        self.workspaces.show_workspace("history")
-        where = self._database or self.settings.database
-
-        def work(_: Ticket) -> "RunColumns | None":
-            from core.history.snapshot_file import last_known
-
-            return last_known(where)
-
-        self.background.ask("glimpse", work, self._glimpsed, lambda _: self._begin_with_model())
-        # Meanwhile, what will show them.
-        import studio.controllers.history
-        import studio.views.history_page  # noqa: F401
-
-    def _glimpsed(self, columns: "RunColumns | None") -> None:
-        if columns is not None:
-            self._coming = coming = Coming()
-            self.history = self._make_history(coming)
-            self.history.list.show_last_known(columns)
-            # The runs are painted and can be searched before the next step takes the thread.
-            QTimer.singleShot(GLIMPSE_MS, self, self._open_after_glimpse)
-        else:
-            self._begin_with_model()
-
-    def _open_after_glimpse(self) -> None:
-        self._open_history()
-        self._begin_with_model()
 
     def _add_panels(self) -> None:
         from studio.controllers.layer_plan import LayerPlanController
@@ -300,6 +277,7 @@ class Assembly(QObject):
     def _add_inspector(self) -> None:
         from studio.controllers.distil import DistilController
         from studio.controllers.inspect import InspectController
+        from studio.controllers.layer_journey import LayerJourney
         from studio.controllers.wall import WallController
         from studio.views.inspector import Inspector
 
@@ -321,65 +299,25 @@ class Assembly(QObject):
         self.distil = DistilController(self.state, self.background, inspector, self.recipe, self)
         wall = WallController(self.state, self.layers, inspector.wall, self)
         wall.histogram_requested.connect(self.inspect.show_histogram)
+        self._journey = journey = LayerJourney(self.state, self.model, self.inspect, self)
+        journey.arrived.connect(self.flow.show_layer)
         self._done("inspector")
-        if not self._history_asked:
-            self._later(self._open_history)
+        if not self.opening.asked:
+            self._later(self.opening.open)
         elif "history" not in self._waiting_for:
             self._load_torch()
         self._later(self.menus.fill)
 
-    def _open_history(self) -> None:
-        self._history_asked = True
-        if self.history is None:
-            self._history_placeholder.show_opening()
-        where, coming = self._database or self.settings.database, self._coming
-
-        def work(_: Ticket) -> "HistoryStore":
-            try:
-                # SQLAlchemy comes along here, off the GUI thread.
-                from core.history.store import open_history
-
-                store = open_history(where)
-            except Exception as error:
-                if coming is not None:
-                    coming.fail(error)
-                raise
-            if coming is not None:
-                coming.arrive(store)
-            return store
-
-        self._opening.ask("history", work, self._history_opened, self._history_failed)
-
-    def _use_database(self, path: object) -> None:
-        self._database = str(path)
-        self.settings.set(DATABASE, self._database)
-        self._open_history()
-
-    def _make_history(self, store: Any) -> "HistoryController":
-        """The page and its controller, on a history that is open or still coming."""
-        from studio.controllers.history import HistoryController
-        from studio.controllers.run_layout import RunLayout
-        from studio.views.history_page import HistoryPage
-
-        self._history_page = page = HistoryPage()
-        history = HistoryController(self.state, self.background, store, page, self.undo_stack, self)
-        self.run_layout = RunLayout(self.settings, page, history.list, self)
-        self.window.set_page("history", page)
+    def _history_made(self, history: "HistoryController") -> None:
         self.actions.join("history", history)
         self.flow.run_wanted.connect(history.show_run)
         history.open_model_requested.connect(self.flow.open_result)
         history.recipe_requested.connect(self.flow.edit_recipe)
         history.rerun_requested.connect(self.runs.submit)
         history.run_requested.connect(self.flow.run_or_begin)
-        history.list.loaded.connect(self._history_loaded)
-        history.list.not_loaded.connect(self._history_loaded)
-        return history
+        history.compare.layer_wanted.connect(self._layer_wanted)
 
-    def _history_opened(self, store: "HistoryStore") -> None:
-        self.store = store
-        if self.history is None:
-            self.history = self._make_history(store)
-        self.history.refresh()
+    def _history_opened(self, _: object) -> None:
         if self._job_strip is not None:
             self._join_jobs()
 
@@ -392,7 +330,7 @@ class Assembly(QObject):
         from studio.controllers.trials import TrialsController
         from studio.jobs.runner import JobRunner
 
-        store, history, page = self.store, self.history, self._history_page
+        store, history, page = self.opening.store, self.opening.history, self.opening.page
         assert store is not None
         assert history is not None
         assert page is not None
@@ -424,26 +362,19 @@ class Assembly(QObject):
         self._tell_interrupted()
         self._done("history")
 
-    def _history_loaded(self, _: object = None) -> None:
-        assert self.history is not None
-        self.history.list.loaded.disconnect(self._history_loaded)
-        self.history.list.not_loaded.disconnect(self._history_loaded)
+    def _history_loaded(self) -> None:
         if self.inspect is not None:
             self._load_torch()
+
+    def _layer_wanted(self, wanted: object) -> None:
+        if self._journey is not None:
+            self._journey.begin(wanted)
 
     def _run_imported(self, run_id: object) -> None:
         if self.history is not None:
             self.history.runs_written((str(run_id),))
 
     def _history_failed(self, problem: Problem) -> None:
-        if self.history is not None:
-            # What was shown meanwhile is no history that could be used.
-            self.history.list.close()
-            self.history.deleteLater()
-            self.history = self._coming = None
-            self._history_placeholder = self._make_placeholder()
-            self.window.set_page("history", self._history_placeholder)
-        self._history_placeholder.show_problem(problem)
         self.runs.set_unavailable(problem)
         self.state.problem.emit(problem)
         self._done("history")
@@ -475,12 +406,6 @@ class Assembly(QObject):
             self._waiting_for.discard(part)
             if not self._waiting_for:
                 self.ready.emit()
-
-    def _make_placeholder(self) -> HistoryPlaceholder:
-        placeholder = HistoryPlaceholder()
-        placeholder.notice.retry.connect(self._open_history)
-        placeholder.other_chosen.connect(self._use_database)
-        return placeholder
 
     def _later(self, step: object) -> None:
         # Between two steps the event loop paints and answers.

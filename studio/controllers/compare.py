@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -17,12 +18,15 @@ from core.history.verdict import verdict
 from core.measurement.records import LayerStatistics
 from core.models.opened import OpenedModel
 from core.models.source import ModelSource
+from studio.controllers.comparison import Candidate
+from studio.controllers.layer_journey import LayerOfRun
 from studio.controllers.parallel import ParallelController
 from studio.jobs.background import Background, Ticket
 from studio.jobs.curves import RunCurves
 from studio.problem import Problem
 from studio.views.compare_page import ComparePage
 from studio.views.compare_rows import Comparison
+from studio.views.run_summary import model_artifact
 
 _TOPIC = "compare"
 _ENDS = ("sparsity", "packed", "latency", "accuracy")
@@ -70,6 +74,7 @@ class CompareController(QObject):
 
     run_opened = Signal(object)  # run id: show this run in the list
     runs_wanted = Signal()  # the empty comparison's button
+    layer_wanted = Signal(object)  # LayerOfRun: its weights are to be looked at
 
     def __init__(
         self, background: Background, store: Store, page: ComparePage, parent: QObject | None = None
@@ -89,6 +94,7 @@ class CompareController(QObject):
         page.curves_wanted.connect(self._read_curves)
         page.layers_wanted.connect(self._read_layers)
         page.changes_wanted.connect(self._read_changes)
+        page.layer_opened.connect(self._find_layer)
         page.compare_wanted.connect(self.compare)
         page.run_opened.connect(self.run_opened)
         page.notice.action.connect(self.runs_wanted)
@@ -185,13 +191,32 @@ class CompareController(QObject):
             models = []
             for record in comparison.records:
                 ticket.check()
-                found = (file.path for file in store.artifacts(record.run_id) if file.kind == "model")
-                models.append(_opened(next(found, None)))
+                models.append(_opened(_model_file(store.artifacts(record.run_id))))
             base = comparison.table.baseline
             layers = with_changes(comparison.layers or (), models, base, ticket.check)
             return replace(comparison, layers=layers, changes_against=comparison.records[base].run_id)
 
         self._read_more("compare-changes", read)
+
+    @Slot(str, str)
+    def _find_layer(self, layer: str, run_id: str) -> None:
+        """Find the models of a run and of the baseline in which a layer is to be looked at."""
+        comparison, store = self._page.comparison, self._store
+        if comparison is None:
+            return
+        records = {record.run_id: record for record in comparison.records}
+        run, base = records[run_id], comparison.records[comparison.table.baseline]
+
+        def find(_: Ticket) -> LayerOfRun:
+            path = _model_file(store.artifacts(run.run_id))
+            if path is None:
+                raise StudioError(f"The model that run {run.number} wrote is no longer there: run it again.")
+            other = None if base is run else _model_file(store.artifacts(base.run_id))
+            title = f"After run {base.number}: {base.name}"
+            candidate = None if other is None else Candidate(title, other, ModelSource("file", other))
+            return LayerOfRun(layer, ModelSource("file", path), candidate)
+
+        self._background.ask("compare-layer", find, self.layer_wanted.emit, self._page.problem.emit)
 
     def _read_more(self, topic: str, read: Callable[[Comparison, Ticket], Comparison]) -> None:
         comparison = self._page.comparison
@@ -237,8 +262,14 @@ class CompareController(QObject):
         self._page.notice.show_problem(problem, retry=True)
 
 
+def _model_file(artifacts: Iterable[Artifact]) -> str | None:
+    """The file of a run's model, or None where it wrote none or it is no longer there."""
+    artifact = model_artifact(artifacts)
+    return None if artifact is None or not Path(artifact.path).exists() else artifact.path
+
+
 def _opened(path: str | None) -> OpenedModel | None:
-    """A run's model, or None where it wrote none or it is no longer there."""
+    """A run's model, or None where there is none that can be read."""
     from core.models.opening import open_model
 
     try:

@@ -13,7 +13,7 @@ from core.models.description import Layer
 from core.models.opened import OpenedModel
 from studio.controllers.activations import ActivationsController
 from studio.controllers.channels import ChannelsController
-from studio.controllers.comparison import ComparisonController
+from studio.controllers.comparison import Candidate, ComparisonController
 from studio.controllers.difference import DifferenceController
 from studio.controllers.heatmap import HeatmapController
 from studio.jobs.background import Background, Ticket
@@ -126,6 +126,10 @@ class InspectController(QObject):
         """Show one layer in the histogram, with the other models as outlines."""
         self._state.set_layers((layer,))
         self.show_histogram()
+
+    def compare_with(self, candidate: Candidate) -> None:
+        """Draw another model's layers as outlines, and what changed against it."""
+        self.comparison.compare_with(candidate)
 
     def show_channel(self, layer: str, axis: int, index: int) -> None:
         """Show one channel of a selected layer in the heatmap; `axis` is the weight's."""

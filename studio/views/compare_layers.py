@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QWidget
+from PySide6.QtCore import QModelIndex, Signal
+from PySide6.QtWidgets import QPushButton, QWidget
 
 from studio import theme
 from studio.tables.grid import Head
@@ -28,6 +28,7 @@ class LayersPanel(ChartPage):
 
     run_clicked = Signal(object)  # run id
     changes_wanted = Signal()  # the models of the runs are to be read
+    layer_opened = Signal(str, str)  # layer, run id: look at its weights beside the baseline's
     problem = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -45,9 +46,21 @@ class LayersPanel(ChartPage):
             self.controls.addWidget(box)
             box.activated.connect(self._fill)
         self.controls.addStretch(1)
+        self.look = QPushButton("Look at weights")
+        self.look.setObjectName("compareLookAtWeights")
+        self.look.setAccessibleName("Look at the weights of the chosen layer")
+        self.look.setToolTip(
+            "Open the run's model at the chosen layer, with the baseline's weights over it: histogram, and difference "
+            "as heatmap. A double click on a cell of the table does the same."
+        )
+        self.look.clicked.connect(self._look)
+        self.controls.addWidget(self.look)
         self.table = GridView("Layers side by side")
         self.table.setObjectName("compareLayers")
+        self.table.doubleClicked.connect(self._cell_opened)
+        self.table.selectionModel().currentChanged.connect(self._offer_look)
         self.place.addWidget(self.table, 1)
+        self._offer_look()
         theme.events.changed.connect(self._restyle)
 
     @property
@@ -109,10 +122,33 @@ class LayersPanel(ChartPage):
             ]
             self.picture.set_layers(layers, runs, name)
         self.table.setVisible(form == "table")
+        self.look.setVisible(form == "table")
+        self._offer_look()
         if self._bars is not None:
             self._bars.setVisible(form == "bars")
         if self._picture is not None:
             self._picture.setVisible(form == "picture")
+
+    def _look(self) -> None:
+        self._cell_opened(self.table.currentIndex())
+
+    def _offer_look(self, *_: object) -> None:
+        self.look.setEnabled(self._cell(self.table.currentIndex()) is not None)
+
+    def _cell_opened(self, index: QModelIndex) -> None:
+        if (cell := self._cell(index)) is not None:
+            self.layer_opened.emit(*cell)
+
+    def _cell(self, index: QModelIndex) -> tuple[str, str] | None:
+        """Layer and run of a cell; the column of names stands for the first run that is not the baseline."""
+        comparison = self._comparison
+        if comparison is None or not index.isValid() or index.row() >= len(comparison.layers or ()):
+            return None
+        layer, base = (comparison.layers or ())[index.row()], comparison.table.baseline
+        column = index.column() - 1 if index.column() else (1 if base == 0 else 0)
+        if layer.layers[column] is None:
+            return None
+        return layer.name, comparison.records[column].run_id
 
     def _nothing(self, why: str) -> str:
         self.say(why)

@@ -42,6 +42,7 @@ class ComparePage(QWidget):
     curves_wanted = Signal()  # … the curves are to be read
     layers_wanted = Signal()  # … the layers are to be read
     changes_wanted = Signal()  # … their models are to be compared
+    layer_opened = Signal(str, str)  # layer, run id: look at its weights beside the baseline's
     problem = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -130,6 +131,7 @@ class ComparePage(QWidget):
         self.layers = LayersPanel()
         self.layers.run_clicked.connect(self._run_clicked)
         self.layers.changes_wanted.connect(self.changes_wanted)
+        self.layers.layer_opened.connect(self.layer_opened)
         self._fills: dict[QWidget, Callable[[], None]] = {}
         self._stale: set[QWidget] = set()
         for panel, title, tip, fill in (

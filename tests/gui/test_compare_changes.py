@@ -2,7 +2,7 @@
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QComboBox, QTabWidget
+from PySide6.QtWidgets import QComboBox, QPushButton, QTabWidget, QWidget
 
 from core.recipe import Recipe
 from core.steps import PruneSettings
@@ -40,3 +40,23 @@ def test_masks_of_two_runs_are_laid_over_each_other(user: User) -> None:
     assert sum(shares) / 5 == pytest.approx(50, abs=25)
     tip = table.model().index(3, 2).data(Qt.ItemDataRole.ToolTipRole)
     assert "chosen independently" in tip
+
+    # From a cell to the weights: the run's model at that layer, with the baseline's over it.
+    table.setCurrentIndex(table.model().index(2, 2))
+    user.click(user.see(QPushButton, "compareLookAtWeights"))
+    histogram = user.see(QWidget, "histogramView")
+    assert studio.parts.inspect is not None
+    view = studio.parts.inspect._inspector.histogram
+    assert view is histogram
+    user.until(lambda: bool(view.plot.references), 20_000)
+    assert studio.workspaces.current == "inspect"
+    assert studio.state.layers == ("conv3",)
+    (layer,) = view.plot.layers
+    assert layer.statistics.zeros == pytest.approx(0.75 * 18_432, abs=0.2 * 18_432)
+    (reference,) = view.plot.references
+    assert "Prune 0.5" in reference.title
+    # What changed against it is a picture, too.
+    studio.parts.inspect.show_difference_of("conv3")
+    heatmap = studio.parts.inspect._inspector.heatmap
+    assert heatmap is not None
+    user.until(lambda: heatmap._shown is not None and heatmap._shown.look.mode == "difference", 20_000)

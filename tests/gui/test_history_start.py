@@ -108,9 +108,9 @@ def test_a_history_that_cannot_be_opened_after_all_says_so(
         with qtbot.waitSignal(studio.ready, timeout=20_000):
             pass
         assert studio.parts.history is None
-        assert "on strike" in studio.parts._history_placeholder.notice.text
+        assert "on strike" in studio.parts.opening.placeholder.notice.text
         monkeypatch.undo()
-        studio.parts._open_history()
+        studio.parts.opening.open()
         qtbot.waitUntil(lambda: shown(studio) > 0, timeout=20_000)
     finally:
         studio.close()
