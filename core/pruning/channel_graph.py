@@ -20,6 +20,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from core.errors import StudioError
 from core.models.layers import prunable_modules
+from core.pruning.channel_gates import Gates
 from core.pruning.channel_selection import ChannelGroup, Indices, Scores
 
 # Torch-Pruning keeps state in its classes: one network is traced at a time.
@@ -48,7 +49,7 @@ class ChannelGraph:
         module: is left as it is.
         input_shape: (C, H, W) of one example.
         exclude: names or patterns of layers that keep their outputs.
-        importance: "l1", "l2" or "random".
+        importance: "l1", "l2", "random" or the gates of all layers' inputs, see `core.pruning.channel_gates`.
         seed: of the random importance.
         check: called between groups; may raise to give up.
 
@@ -61,7 +62,7 @@ class ChannelGraph:
         module: nn.Module,
         input_shape: tuple[int, ...],
         exclude: Sequence[str] = (),
-        importance: Literal["l1", "l2", "random"] = "l2",
+        importance: Literal["l1", "l2", "random"] | Gates = "l2",
         seed: int = 0,
         check: Callable[[], None] | None = None,
     ) -> None:
@@ -243,8 +244,23 @@ class ChannelGraph:
     def _scores(self, group: Any, width: int) -> Scores:
         if self._importance == "random":
             return self._random.random(width)
+        if not isinstance(self._importance, str):
+            return self._by_gates(self._importance, group, width)
         scorer = tp.importance.GroupMagnitudeImportance(p=1 if self._importance == "l1" else 2)
         scores: Scores = scorer(group).detach().double().numpy()
+        return scores
+
+    def _by_gates(self, gates: Gates, group: Any, width: int) -> Scores:
+        """For each channel the mean over batches of (Σ over all inputs that it feeds of their derivative)²."""
+        batches = len(next(iter(gates.values()), ()))
+        total = np.zeros((width, batches))
+        for index, (dep, indices) in enumerate(group):
+            name = self._names.get(dep.target.module) if isinstance(dep.target.module, nn.Module) else None
+            if name is not None and name in gates and self._graph.is_in_channel_pruning_fn(dep.handler):
+                owners = np.array([-1 if i is None else i for i in group[index].root_idxs], np.int64)
+                fed = gates[name].numpy()[:, np.asarray(indices)].T
+                np.add.at(total, owners[owners >= 0], fed[owners >= 0])
+        scores: Scores = np.square(total).mean(axis=1)
         return scores
 
 

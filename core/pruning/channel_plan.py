@@ -56,13 +56,22 @@ def plan_channels(
     outputs = {name: _outputs(layer) for name, layer in prunable_modules(module).items()}
     if shape is None:
         return ChannelPlan(outputs, problem="The input size of this model is not known.")
+    importance = settings.importance
+    if importance == "taylor":
+        # Which channels go shows once there are data; with uniform scope, all rankings take as many of each layer.
+        importance = "l2"
     try:
-        graph = ChannelGraph(module, shape, settings.exclude, settings.importance, seed, check)
+        graph = ChannelGraph(module, shape, settings.exclude, importance, seed, check)
     except StudioError as error:
         return ChannelPlan(outputs, problem=error.message)
     positions = weight_positions(module, shape)
     problem, gone = "", [np.empty(0, np.int64) for _ in graph.groups]
     try:
+        if settings.importance == "taylor" and settings.scope == "global":
+            raise StudioError(
+                "How many channels each layer loses shows once the step has seen data: the importance “taylor” ranks "
+                "them over all layers."
+            )
         gone = choose(graph, settings, positions)
     except StudioError as error:
         problem = error.message

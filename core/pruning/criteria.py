@@ -63,7 +63,15 @@ def score_layers(
     if settings.criterion == "random":
         generator = torch.Generator().manual_seed(state.step_seed())
         return {layer.name: torch.rand(layer.shape, generator=generator) for layer in layers}, None
-    examples = draw_examples(settings, state, context, cost_per_example(settings, state))
+    examples = draw_examples(
+        state,
+        context,
+        examples=settings.examples,
+        wanting=f"criterion “{settings.criterion}”",
+        instead="criterion “magnitude”",
+        title=f"{settings.title}: saliencies ({settings.criterion})",
+        cost=cost_per_example(settings, state),
+    )
     criteria: Mapping[str, _Criterion] = {
         "gradient": _gradient,
         "obd": _obd,

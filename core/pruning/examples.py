@@ -10,7 +10,6 @@ from core.data.split import Split
 from core.errors import StudioError
 from core.job import JobContext
 from core.run_state import RunState
-from core.steps import PruneSettings
 
 Batch = tuple[Tensor, Tensor]
 MOST_EXAMPLES = 1024
@@ -44,11 +43,22 @@ class CriterionExamples:
 
 
 def draw_examples(
-    settings: PruneSettings, state: RunState, context: JobContext, cost: float
+    state: RunState,
+    context: JobContext,
+    *,
+    examples: int,
+    wanting: str,
+    instead: str,
+    title: str,
+    cost: float,
 ) -> CriterionExamples:
-    """The examples that a prune step may look at.
+    """The examples that a step of pruning may look at.
 
     Args:
+        examples: how many, if there are as many.
+        wanting: what needs them, for messages: `criterion “obd”`.
+        instead: what needs none: `criterion “magnitude”`.
+        title: for the progress bar.
         cost: work for one example in forward passes, for the progress bar.
 
     Raises:
@@ -56,21 +66,21 @@ def draw_examples(
     """
     if state.task is None:
         raise StudioError(
-            f"{state.place} ranks weights by “{settings.criterion}”, which needs data: choose a task, such as "
-            "“digits”, or the criterion “magnitude”."
+            f"{state.place} ranks by the {wanting}, which needs data: choose a task, such as “digits”, or the "
+            f"{instead}."
         )
     train = state.task.train
     if train is None or len(train) == 0:
         raise StudioError(
-            f"{state.task.title} has no training examples, which the criterion “{settings.criterion}” of "
-            f"{state.place} needs: use a task with a training part, or the criterion “magnitude”."
+            f"{state.task.title} has no training examples, which the {wanting} of {state.place} needs: use a task "
+            f"with a training part, or the {instead}."
         )
     generator = torch.Generator().manual_seed(state.step_seed())
-    chosen = torch.randperm(len(train), generator=generator)[: settings.examples]
+    chosen = torch.randperm(len(train), generator=generator)[:examples]
 
     def seen(count: int) -> None:
         context.checkpoint()
-        context.advance(cost * count, f"{settings.title}: saliencies ({settings.criterion})")
+        context.advance(cost * count, title)
 
     outputs = sum(layer.shape[0] * (layer.positions or 1) for layer in state.description.layers)
     fitting = max(1, min(MOST_EXAMPLES, ACTIVATIONS_AT_ONCE // max(1, outputs)))

@@ -1,8 +1,10 @@
 """The step that removes channels: from settings to a smaller network with everything that belongs to it."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -14,15 +16,23 @@ from core.job import JobContext
 from core.measurement.cost import count_macs
 from core.models.layers import weight_positions
 from core.models.resizing import cut_tensor, describe_smaller, require_it_runs, resize_module
+from core.pruning.channel_gates import GATE_BATCH, Gates, input_gates
 from core.pruning.channel_graph import ChannelGraph, Kept
-from core.pruning.channel_selection import Indices, choose_channels, smallest_ratio
+from core.pruning.channel_selection import ChannelGroup, Indices, choose_channels, smallest_ratio
+from core.pruning.examples import draw_examples
 from core.pruning.structured_settings import PruneChannelsSettings
 from core.run_state import RunState
 
+_GATE_COST = 3.0
+"""A forward and a backward pass of an example, in forward passes."""
+
 
 def prune_channels_work(settings: PruneChannelsSettings, state: RunState) -> float:
-    """A few passes of one example, whatever the data: next to nothing."""
-    return 1.0
+    """Next to nothing, but for a forward and a backward pass of the examples that “taylor” looks at."""
+    if settings.importance != "taylor":
+        return 1.0
+    train = () if state.task is None else state.task.train or ()
+    return 1.0 + _GATE_COST * min(len(train), settings.examples)
 
 
 def prune_channels(settings: PruneChannelsSettings, state: RunState, context: JobContext) -> None:
@@ -39,8 +49,14 @@ def prune_channels(settings: PruneChannelsSettings, state: RunState, context: Jo
             f"The channels of {description.source.title} cannot be removed, because its input size is not known."
         )
     before = count_macs(state.module, shape, state.device)
+    importance = settings.importance
     graph = ChannelGraph(
-        state.module, shape, settings.exclude, settings.importance, state.step_seed(), context.checkpoint
+        state.module,
+        shape,
+        settings.exclude,
+        _gates(settings, state, context) if importance == "taylor" else importance,
+        state.step_seed(),
+        context.checkpoint,
     )
     gone = choose(graph, settings, weight_positions(state.module, shape))
     kept = graph.cut(gone)
@@ -53,7 +69,7 @@ def prune_channels(settings: PruneChannelsSettings, state: RunState, context: Jo
         )
     described = describe_smaller(description, smaller)
     state.take_smaller(smaller, kept, described)
-    context.advance(prune_channels_work(settings, state), settings.title)
+    context.advance(1.0, settings.title)
     removed = sum(indices.size for indices in gone)
     total = sum(group.width for group in graph.groups)
     context.emit(
@@ -81,12 +97,15 @@ def choose(
         raise StudioError(f"No layer of this network can lose channels: of {name}, {reason}.")
 
     def chosen(ratio: float) -> list[Indices]:
-        return choose_channels(graph.groups, ratio, settings.scope, settings.round_to)
+        return choose_channels(groups, ratio, settings.scope, settings.round_to)
 
+    groups = graph.groups
     if settings.of == "channels":
         gone = chosen(settings.amount)
     else:
         whole = graph.macs(positions)
+        if settings.importance == "taylor" and settings.scope == "global":
+            groups = tuple(_for_each_mac(graph, positions, whole))
         wanted = (1 - settings.amount) * whole
         ratio = smallest_ratio(lambda ratio: graph.macs(positions, chosen(ratio)) <= wanted)
         if ratio is None:
@@ -102,6 +121,28 @@ def choose(
             "raise the amount or lower “multiple of”."
         )
     return gone
+
+
+def _for_each_mac(graph: ChannelGraph, positions: Mapping[str, int], whole: int) -> Iterator[ChannelGroup]:
+    """The groups, with scores for each multiply-accumulate that the first channel to go would save."""
+    nothing = np.empty(0, np.int64)
+    first = np.zeros(1, np.int64)
+    for group in graph.groups:
+        gone = [first if other is group else nothing for other in graph.groups]
+        yield replace(group, scores=group.scores / max(1, whole - graph.macs(positions, gone)))
+
+
+def _gates(settings: PruneChannelsSettings, state: RunState, context: JobContext) -> Gates:
+    examples = draw_examples(
+        state,
+        context,
+        examples=settings.examples,
+        wanting="importance “taylor”",
+        instead="importance “l2”",
+        title=f"{settings.title}: importance",
+        cost=_GATE_COST,
+    )
+    return input_gates(state.module, examples.batches(min(GATE_BATCH, examples.batch_size)), settings.loss)
 
 
 def cut_module(module: nn.Module, kept: Kept, name: str) -> nn.Module:

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from core.steps import LayerPattern, StepSettings, shown
+from core.steps import LOSS_DESCRIPTION, LayerPattern, Loss, StepSettings, shown
 
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 
@@ -27,11 +27,28 @@ class PruneChannelsSettings(StepSettings):
         description="MACs: as many channels go as it takes to save that fraction of the multiply-accumulates. "
         "Channels: that fraction of the channels goes, which usually saves more MACs, as layers lose inputs too.",
     )
-    importance: Literal["l2", "l1", "random"] = Field(
+    importance: Literal["l2", "l1", "taylor", "random"] = Field(
         default="l2",
         title="Importance",
         description="Which channels go first. L2, L1: those whose weights have the smallest norm, summed over all "
-        "layers that lose the channel together (DepGraph, Fang et al. 2023). Random: a control to compare with.",
+        "layers that lose the channel together (DepGraph, Fang et al. 2023). Taylor: those whose absence the loss "
+        "would feel least, from gradients on training examples; with global scope counted in MACs, for each MAC that "
+        "they save (Liu et al. 2021). Random: a control to compare with.",
+    )
+    examples: int = Field(
+        default=1024,
+        ge=1,
+        le=10_000_000,
+        title="Examples",
+        description="How many examples the importance is computed from, drawn from the training split; all if it has "
+        "fewer.",
+        json_schema_extra=shown(unit="examples", when={"importance": ["taylor"]}),
+    )
+    loss: Loss = Field(
+        default="cross-entropy",
+        title="Loss",
+        description=LOSS_DESCRIPTION,
+        json_schema_extra=shown(advanced=True, when={"importance": ["taylor"]}),
     )
     scope: Literal["uniform", "global"] = Field(
         default="uniform",
@@ -54,6 +71,10 @@ class PruneChannelsSettings(StepSettings):
         "whose channels go together with theirs.",
         json_schema_extra=shown(layers=True),
     )
+
+    @property
+    def needs_data(self) -> bool:
+        return self.importance == "taylor"
 
     def summary(self) -> str:
         what = "MACs" if self.of == "macs" else "channels"
