@@ -54,7 +54,7 @@ def _command(options: argparse.Namespace, arguments: Sequence[str], open_window:
     match options.command:
         case None | "open":
             return _open(options, open_window)
-        case "run" if options.trials is not None:
+        case "run" if options.trials is not None or len(options.resume or ()) > 1:
             from core.cli.trials import run_trials
 
             return run_trials(options, arguments)

@@ -153,6 +153,7 @@ def _add_run(commands: Any) -> None:
             "run my.json --model zoo:lenet-300-100 --task mnist --seed 1",
             "run my.json --model resnet20.th --task folder:cifar10 --out result --json > events.jsonl",
             "run --resume 12",
+            "run --resume 12 13 14 --jobs 2",
             "run lottery-ticket-minutes --model zoo:lenet-300-100 --task mnist --trials 5",
         ],
         f"{MODEL_HELP}\n\n{TASK_HELP}\n\n"
@@ -190,7 +191,9 @@ def _add_run(commands: Any) -> None:
     command.add_argument(
         "--resume",
         metavar="RUN",
-        help="go on with an interrupted run (its number or id) instead of a new one",
+        nargs="+",
+        help="go on with an interrupted run (its number or id) instead of a new one; with several runs, such as "
+        "trials, side by side",
     )
     _add_json(command, "print events and outcome as JSON lines")
 

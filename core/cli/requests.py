@@ -6,6 +6,7 @@ from dataclasses import replace
 from core.cli.recipes import find_recipe
 from core.data.spec import FOLDER, TaskSpec, parse_task
 from core.errors import StudioError
+from core.history.records import RunRecord
 from core.models.source import SAMPLE, parse_source
 from core.recipe import Recipe
 from core.request import RunRequest
@@ -82,6 +83,18 @@ def check_resume_options(options: argparse.Namespace) -> None:
     if given:
         shown = "a recipe" if given[0] == "recipe" else f"--{given[0].replace('_', '-')}"
         raise StudioError(f"--resume goes on with a run as it began: leave out {shown}, or start a new run.")
+
+
+def check_resumable(record: RunRecord) -> None:
+    """Only what did not come to its end can go on.
+
+    Raises:
+        StudioError: for any other run.
+    """
+    if record.status not in ("interrupted", "failed"):
+        raise StudioError(
+            f"Run {record.number} is {record.status}: only a run that was interrupted or has failed can be resumed."
+        )
 
 
 def _task(text: str, options: argparse.Namespace) -> TaskSpec:

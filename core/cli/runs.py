@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from core.cli.monitor import JsonLines, Monitor, make_monitor
 from core.cli.outcome import Outcome, check_output_folder, copy_artifacts, measurement_table, protocol_lines
-from core.cli.requests import check_resume_options, requested_evaluation, requested_run
+from core.cli.requests import check_resumable, check_resume_options, requested_evaluation, requested_run
 from core.cli.signals import Interruption
 from core.cli.tables import to_json
 from core.errors import StudioError
@@ -142,7 +142,7 @@ def _place(
         monitor.say(f"The history: {error.message}")
 
     with open_history(options.db) as store:
-        request = _resumed(store, options.resume) if request is None else request
+        request = _resumed(store, options.resume[0]) if request is None else request
         # Imported (torch takes seconds) between the checks that are quick and the entry in the history.
         import core.pipeline  # noqa: F401
 
@@ -158,10 +158,7 @@ def _place(
 
 def _resumed(store: "HistoryStore", name: str) -> RunRequest:
     record = store.run(name)
-    if record.status not in ("interrupted", "failed"):
-        raise StudioError(
-            f"Run {record.number} is {record.status}: only a run that was interrupted or has failed can be resumed."
-        )
+    check_resumable(record)
     return store.request_of(record.run_id)
 
 

@@ -1,5 +1,7 @@
 """Independent trials: `run --trials N` in processes of their own; `trials` lays their rounds over each other.
 
+Trials that were stopped or killed are runs like any other: `run --resume` goes on with as many at once.
+
 Processes instead of threads: small networks spend most of their time in Python, which runs in one thread at a time.
 """
 
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from core import formatting
+from core.cli.requests import check_resumable, check_resume_options
 from core.cli.tables import text_table, to_json
 from core.errors import StudioError
 from core.files import write_text
@@ -25,6 +28,7 @@ from core.history.store import open_history
 from core.history.trials import last_mask_overlap, trials_of
 
 DONE, DEFECT = 0, 1
+_TAG = "trials of run"
 REPORT_EVERY = 0.1
 """Progress of a trial is told each time so large a fraction more is done."""
 
@@ -34,11 +38,13 @@ class Trial:
     """One process that runs one seed.
 
     Attributes:
+        arguments: of the command line that runs it.
         result: its last JSON line, the outcome; empty before that.
     """
 
     number: int
     seed: int
+    arguments: tuple[str, ...]
     result: dict[str, Any] = field(default_factory=dict)
     code: int | None = None
     complaint: str = ""
@@ -48,19 +54,19 @@ class Trial:
 def run_trials(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     """The command `run … --trials N`: the same run with seeds from `--seed` on, as many at once as `--jobs` says.
 
+    Or `run --resume A B …`: runs that were interrupted, side by side in the same way.
+
     Raises:
-        StudioError: for options that do not go together.
+        StudioError: for options that do not go together, and for runs that cannot be resumed.
     """
-    if options.resume is not None or options.no_history:
+    if options.trials is None:
+        trials = _interrupted_trials(options)
+    elif options.resume is not None or options.no_history:
         given = "--resume" if options.resume is not None else "--no-history"
         raise StudioError(f"--trials records every trial as a run of its own: leave out {given}.")
-    first = options.seed or 0
-    trials = [Trial(number, first + number - 1) for number in range(1, options.trials + 1)]
-    jobs = min(options.jobs or os.cpu_count() or 1, len(trials))
-    plain = without_options(
-        arguments, ("--trials", "--jobs", "--seed", "--threads", "--name", "--out"), ("--json",)
-    )
-    threads = options.threads or max(1, (os.cpu_count() or 1) // jobs)
+    else:
+        trials = _new_trials(options, arguments)
+    jobs = _jobs(options, len(trials))
     waiting = iter(trials)
     lock = threading.Lock()
     stopped = threading.Event()
@@ -72,7 +78,7 @@ def run_trials(options: argparse.Namespace, arguments: Sequence[str]) -> int:
                 trial = next(waiting, None)
             if trial is None:
                 return
-            _carry_out(trial, [*plain, *_own_options(trial, options, threads)], options, running)
+            _carry_out(trial, options, running)
 
     workers = [threading.Thread(target=work, name=f"trials-{n}") for n in range(jobs)]
     for worker in workers:
@@ -189,21 +195,46 @@ def without_options(arguments: Sequence[str], valued: Iterable[str], flags: Iter
     return kept
 
 
-def _own_options(trial: Trial, options: argparse.Namespace, threads: int) -> list[str]:
-    own = ["--seed", str(trial.seed), "--threads", str(threads), "--json"]
-    if options.name:
-        own += ["--name", f"{options.name}, trial {trial.number}"]
-    if options.out is not None:
-        own += ["--out", str(Path(options.out).expanduser() / f"trial-{trial.number}")]
-    return own
+def _new_trials(options: argparse.Namespace, arguments: Sequence[str]) -> list[Trial]:
+    plain = without_options(
+        arguments, ("--trials", "--jobs", "--seed", "--threads", "--name", "--out"), ("--json",)
+    )
+    threads = options.threads or max(1, (os.cpu_count() or 1) // _jobs(options, options.trials))
+    trials = []
+    for number in range(1, options.trials + 1):
+        seed = (options.seed or 0) + number - 1
+        own = ["--seed", str(seed), "--threads", str(threads), "--json", *_out(options, number)]
+        if options.name:
+            own += ["--name", f"{options.name}, trial {number}"]
+        trials.append(Trial(number, seed, (*plain, *own)))
+    return trials
 
 
-def _carry_out(
-    trial: Trial, arguments: Sequence[str], options: argparse.Namespace, running: set["subprocess.Popen[str]"]
-) -> None:
+def _interrupted_trials(options: argparse.Namespace) -> list[Trial]:
+    check_resume_options(options)
+    trials = []
+    with open_history(options.db) as store:
+        for number, name in enumerate(dict.fromkeys(options.resume), start=1):
+            record = store.run(name)
+            check_resumable(record)
+            database = [] if options.db is None else ["--db", str(options.db)]
+            own = [*database, "run", "--resume", record.run_id, "--json", *_out(options, number)]
+            trials.append(Trial(number, record.seed, tuple(own)))
+    return trials
+
+
+def _jobs(options: argparse.Namespace, trials: int) -> int:
+    return min(options.jobs or os.cpu_count() or 1, trials)
+
+
+def _out(options: argparse.Namespace, number: int) -> list[str]:
+    return [] if options.out is None else ["--out", str(Path(options.out).expanduser() / f"trial-{number}")]
+
+
+def _carry_out(trial: Trial, options: argparse.Namespace, running: set["subprocess.Popen[str]"]) -> None:
     complaints: list[str] = []
     with subprocess.Popen(
-        [sys.executable, "-m", "core.cli", *arguments],
+        [sys.executable, "-m", "core.cli", *trial.arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -246,13 +277,16 @@ def _say(trial: Trial, text: str) -> None:
 
 
 def _tag(trials: Sequence[Trial], options: argparse.Namespace) -> None:
-    """Give the runs of these trials a tag by which they are found together."""
+    """Give the runs of these trials a tag by which they are found together, unless they have one."""
     finished = [trial for trial in trials if trial.result.get("number") is not None]
     if not finished:
         return
+    words = f"{_TAG} {finished[0].result['number']}"
     with open_history(options.db) as store:
         for trial in finished:
-            store.update(trial.result["run_id"], tags=[f"trials of run {finished[0].result['number']}"])
+            tags = store.run(trial.result["run_id"]).tags
+            if not any(tag.startswith(_TAG) for tag in tags):
+                store.update(trial.result["run_id"], tags=[*tags, words])
 
 
 def _summary(trials: Sequence[Trial]) -> str:

@@ -7,7 +7,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from core.cli import main
 from core.history.store import open_history
+
+Outcome = tuple[str, dict[tuple[int, int, str, str], float]]
 
 RECIPE = {
     "name": "Small lottery",
@@ -41,10 +46,10 @@ def run(database: Path, *arguments: str, points: int | None = None) -> int:
     return process.returncode
 
 
-def outcome(database: Path) -> tuple[str, dict[tuple[int, int, str, str], float]]:
+def outcome(database: Path, seed: int = 7) -> Outcome:
     """The hash of the saved model, and the curves without their times."""
     with open_history(database) as store:
-        record = store.runs()[0]
+        (record,) = [run for run in store.runs() if run.seed == seed]
         assert record.status == "finished"
         model = next(file.sha256 for file in store.artifacts(record.run_id) if file.kind == "model")
         found: dict[tuple[int, int, str, str], float] = {}
@@ -54,6 +59,10 @@ def outcome(database: Path) -> tuple[str, dict[tuple[int, int, str, str], float]
             assert key not in found, f"{key} is there twice"
             found[key] = point.value
         return model, found
+
+
+def outcomes(database: Path) -> list[Outcome]:
+    return [outcome(database, seed) for seed in (7, 8)]
 
 
 def test_killed_again_and_again_it_ends_with_the_same_bits_and_points(tmp_path: Path) -> None:
@@ -69,3 +78,33 @@ def test_killed_again_and_again_it_ends_with_the_same_bits_and_points(tmp_path: 
     assert run(parts, "--resume", "1", points=moments.randint(5, 40)) == -9
     assert run(parts, "--resume", "1") == 0
     assert outcome(parts) == outcome(whole)
+
+
+def test_trials_that_were_killed_go_on_side_by_side_to_the_same_bits(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text(json.dumps(RECIPE))
+    whole, parts = tmp_path / "whole" / "history.db", tmp_path / "parts" / "history.db"
+    for database in (whole, parts):
+        database.parent.mkdir()
+    given = [str(recipe), "--threads", "1", "--no-latency", "--device", "cpu"]
+    assert main(["--db", str(whole), "run", *given, "--trials", "2", "--seed", "7"]) == 0
+    for seed in (7, 8):
+        assert run(parts, *given, "--seed", str(seed), points=20 + seed) == -9
+    capfd.readouterr()
+    assert main(["--db", str(parts), "run", "--resume", "1", "2", "--jobs", "2"]) == 0
+    out, err = capfd.readouterr()
+    assert [line.split()[:4] for line in out.splitlines()[1:3]] == [
+        ["1", "7", "1", "finished"],
+        ["2", "8", "2", "finished"],
+    ]
+    assert "trial 2 (seed 8): done." in err
+    assert outcomes(parts) == outcomes(whole)
+    with open_history(parts) as store:
+        assert {run.tags for run in store.runs()} == {("trials of run 1",)}
+    # What came to its end is not run again, and nothing of the others is started.
+    assert main(["--db", str(parts), "run", "--resume", "1", "2"]) == 2
+    assert "Run 1 is finished" in capfd.readouterr().err
+    assert main(["--db", str(parts), "run", "--resume", "1", "2", "--seed", "3"]) == 2
+    assert "leave out --seed" in capfd.readouterr().err
