@@ -15,6 +15,7 @@ from torch import nn
 from core.data.split import Split
 from core.errors import StudioError
 from core.events import ArtifactWritten, Finding, Notice
+from core.export.layer_times import LayerTime, layer_times
 from core.export.runtime_file import (
     Runner,
     convert,
@@ -36,6 +37,7 @@ from core.run_state import RunState
 
 CHECK = "export-check"
 LATENCY = "export-latency"
+LAYERS = "export-layers"
 CHECK_BATCH = 128
 CONVERSION_COST = 200.0
 ALLOWED = 1e-3
@@ -132,6 +134,10 @@ def export(settings: ExportSettings, state: RunState, context: JobContext) -> No
         integers = integer_operators(optimised) if settings.format == "onnx-int8" else None
         _tell_check(settings, state, context, out, found, integers)
         _take_times(settings, state, context, run, whole, shape, threads)
+        if settings.format != "torch-export":
+            context.advance(0.0, f"{settings.title}: taking times of layers")
+            files = [out, whole] if settings.format == "onnx-int8" else [out]
+            _tell_layers(settings, state, context, files, shape, threads)
     context.emit(
         ArtifactWritten(context.run_id, settings.format, str(out), out.stat().st_size, sha256_of(out))
     )
@@ -296,6 +302,58 @@ def _take_times(
     context.emit(Finding(context.run_id, LATENCY, key, "Time of a forward pass", table.to_data()))
     if settings.format == "onnx-int8":
         context.emit(Notice(context.run_id, f"{state.place}: {_verdict(state.module, medians)}"))
+
+
+def _tell_layers(
+    settings: ExportSettings,
+    state: RunState,
+    context: JobContext,
+    files: Sequence[Path],
+    shape: tuple[int, ...],
+    threads: int,
+) -> None:
+    """Where the time goes: the exported file layer by layer, and the float32 file beside an int8 one."""
+    inputs = torch.randn((1, *shape), generator=torch.Generator().manual_seed(0)).numpy()
+    names = [layer.name for layer in state.description.layers]
+    found = []
+    for path in files:
+        context.checkpoint()
+        found.append(layer_times(path, threads, inputs, names))
+    table = layer_table(*found)
+    precision = "int8" if settings.format == "onnx-int8" else "float32"
+    key = f"{state.place}, {FILE_NAMES[settings.format]}"
+    title = f"Time of each layer in onnxruntime, {precision}"
+    context.emit(Finding(context.run_id, LAYERS, key, title, table.to_data()))
+
+
+def layer_table(times: Sequence[LayerTime], beside: Sequence[LayerTime] = ()) -> Table:
+    """The layers and other operators of a file; with those of its float32 version, how much faster each became."""
+    whole = sum(row.milliseconds for row in times)
+    floats = {row.layer: row.milliseconds for row in beside if row.layer}
+    columns = [("Layer", ""), ("Operator", ""), ("Time", "ms"), ("Share", "%")]
+    columns += [("float32", "ms"), ("float32 / int8", "×")] if beside else []
+
+    def cells(name: str, operator: str, time: float, other: float | None) -> tuple[str | float | None, ...]:
+        ratio = other / time if other is not None and time > 0 else None
+        row = (name, operator, time, 100 * time / whole if whole > 0 else None)
+        return (*row, other, ratio) if beside else row
+
+    rows = [
+        cells(
+            row.layer or "other operators",
+            row.operator if row.calls == 1 else f"{row.calls} × {row.operator}",
+            row.milliseconds,
+            floats.get(row.layer) if row.layer else None,
+        )
+        for row in times
+    ]
+    rows.append(cells("all", "", whole, sum(row.milliseconds for row in beside) if beside else None))
+    note = (
+        "onnxruntime's own profile of single examples, means of the middle half of 30 passes. It fuses operators, so "
+        "that a layer may hold the activation and the normalisation after it; profiling itself takes time: compare "
+        "layers with each other rather than their sum with the time of a forward pass."
+    )
+    return Table(tuple(columns), tuple(rows), note)
 
 
 def _verdict(module: nn.Module, medians: Mapping[int, Sequence[float]]) -> str:

@@ -277,4 +277,5 @@ def _exported(store: Store, record: RunRecord, artifact: Artifact, path: Path) -
         words[:1].upper() + words[1:],
         check,
         tables.get("export-latency"),
+        tables.get("export-layers"),
     )

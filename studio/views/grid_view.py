@@ -67,12 +67,16 @@ class GridView(QTableView):
         rows = sorted({index.row() for index in self.selectionModel().selectedRows()})
         QGuiApplication.clipboard().setText(self.table.text(rows or None))
 
-    def fit_height(self) -> None:
-        """Be exactly as tall as the rows, for tables that stand inside a scrolled page."""
-        rows = self.table.rowCount() * ROW_HEIGHT
+    def fit_height(self, at_most: int | None = None) -> None:
+        """Be exactly as tall as the rows (but no more than `at_most`), for tables that stand inside a scrolled page."""
+        count = self.table.rowCount()
+        shown = count if at_most is None else min(count, at_most)
         head = 0 if self.horizontalHeader().isHidden() else self.horizontalHeader().height()
-        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setFixedHeight(rows + head + 2)
+        policy = Qt.ScrollBarPolicy
+        self.setVerticalScrollBarPolicy(
+            policy.ScrollBarAlwaysOff if shown == count else policy.ScrollBarAsNeeded
+        )
+        self.setFixedHeight(shown * ROW_HEIGHT + head + 2)
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)

@@ -24,6 +24,9 @@ from studio.tables.grid import Cell, Head
 from studio.views.grid_view import GridView
 from studio.views.notice import PanelNotice
 
+LAYERS_IN_SIGHT = 10
+"""Rows of the layers' times that a card shows at once; the rest is scrolled to."""
+
 
 @dataclass(frozen=True)
 class Target:
@@ -57,7 +60,8 @@ class ExportedFile:
         size: of the file in bytes.
         headline: size, ratio and verdict in one line.
         words: what the run said about it.
-        check, latency: what its check found and how long a forward pass takes; None where the run has none.
+        check, latency, layers: what its check found, how long a forward pass takes, and how long each layer does; None
+            where the run has none.
     """
 
     format: str
@@ -69,6 +73,7 @@ class ExportedFile:
     words: str
     check: Table | None
     latency: Table | None
+    layers: Table | None = None
 
 
 class RuntimePanel(QWidget):
@@ -186,6 +191,9 @@ class RuntimePanel(QWidget):
         if file.latency is not None:
             column.addWidget(_latency(f"Latency of {file.path.name}", file.latency))
             column.addWidget(_muted(file.latency.note))
+        if file.layers is not None:
+            column.addWidget(_layers(f"Time of each layer of {file.path.name}", file.layers))
+            column.addWidget(_muted(file.layers.note))
         if file.words:
             column.addWidget(_muted(file.words))
         return card
@@ -231,6 +239,27 @@ def _latency(title: str, table: Table) -> GridView:
     header = view.horizontalHeader()
     header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
     header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+    return view
+
+
+def _layers(title: str, table: Table) -> GridView:
+    """Where the time goes, the last row being the whole; the longest of the layers are marked by their share."""
+    heads = tuple(
+        Head(f"{name} ({unit})" if unit and unit != "×" else name, right=place > 1)
+        for place, (name, unit) in enumerate(table.columns)
+    )
+    rows = []
+    for row in table.rows:
+        cells = [Cell(str(row[0])), Cell(str(row[1]))]
+        for (_, unit), value in zip(table.columns[2:], row[2:], strict=True):
+            if value is None:
+                cells.append(Cell("–", "The float32 file has no such operator.", right=True))
+            else:
+                text = f"{float(value):.1f}" if unit == "%" else significant(float(value))
+                cells.append(Cell(text + ("×" if unit == "×" else ""), f"{value!r} {unit}", right=True))
+        rows.append(tuple(cells))
+    view = _grid(title, "layerTimes", heads, rows)
+    view.fit_height(at_most=LAYERS_IN_SIGHT)
     return view
 
 

@@ -17,8 +17,10 @@ from core.errors import StudioError
 from core.events import ArtifactWritten, Failed, Finding, Finished, Notice
 from core.export import runtime_file
 from core.export.conversion import _reason, _shorten
+from core.export.layer_times import LayerTime, owners
 from core.export.runtime_file import convert, require_libraries
 from core.export.settings import ExportSettings
+from core.export.step import layer_table
 from core.findings import Table, read_finding
 from core.job import JobContext
 from core.models.source import SAMPLE
@@ -68,6 +70,17 @@ def test_int8_of_a_pruned_network_opens_in_plain_onnxruntime(tmp_path: Path) -> 
     assert [(row[0].split(",")[1].strip(), row[1]) for row in times.rows] == [
         (kind, batch) for batch in (1, 4) for kind in ("float32", "float32", "int8")
     ]
+    layers = findings["export-layers"]
+    assert isinstance(layers, Table)
+    names = [row[0] for row in layers.rows]
+    assert names[:5] == ["conv1", "conv2", "conv3", "fc1", "fc2"]
+    assert names[-1] == "all"
+    # A layer this small may take less than the microsecond that the profile counts in.
+    assert all(row[1].startswith("Q") and row[2] >= 0 for row in layers.rows[:5]), layers.rows
+    assert all(row[4] is not None for row in layers.rows[:5]), layers.rows
+    assert layers.rows[-1][2] > 0
+    assert sum(row[2] for row in layers.rows[:-1]) == pytest.approx(layers.rows[-1][2])
+    assert sum(row[3] for row in layers.rows[:-1]) == pytest.approx(100)
     split = load_task(DIGITS).test
     assert split is not None
     inputs, labels = split.batch(torch.arange(len(split)))
@@ -164,3 +177,63 @@ def test_reasons_are_words() -> None:
     assert "not known to the exporter" in _reason("X", ["No ONNX function found for aten::strange"])
     assert "larger than 2 GB" in _reason("X", ["exceeds maximum protobuf size"])
     assert _reason("KeyError", ["'x'"]) == "KeyError: 'x'"
+
+
+def test_operators_belong_to_the_layer_whose_weight_they_take_by_whatever_name() -> None:
+    onnx = pytest.importorskip("onnx")
+    make = onnx.helper
+    names = [
+        "conv1.weight_quantized",
+        "conv10.weight",
+        "conv1.weight_bias",
+        "block.conv1.weight_bias_1",
+        "shape",
+    ]
+    constants = [make.make_tensor(name, onnx.TensorProto.FLOAT, (1,), [1.0]) for name in names]
+    inputs = {
+        "a": ["x", "scale", "conv1.weight_quantized"],
+        "b": ["x", "conv10.weight"],
+        "c": ["x", "reordered", "conv1.weight_bias"],
+        "d": ["x", "block.conv1.weight_bias_1"],
+        "e": ["x", "shape"],
+        "f": ["conv1.weight"],  # flows in from elsewhere
+    }
+    nodes = [make.make_node("Conv", given, [f"y{name}"], name=name) for name, given in inputs.items()]
+    graph = make.make_graph(nodes, "g", [], [], constants)
+    assert owners(graph, ("conv1", "conv10", "block.conv1")) == {
+        "a": "conv1", "b": "conv10", "c": "conv1", "d": "block.conv1",
+    }  # fmt: skip
+    # Where the weight has lost its name: by the operator's, back through the activation that was fused into it.
+    first = make.make_graph(
+        [
+            make.make_node("Conv", ["x", "conv10.weight"], ["conv"], name="first"),
+            make.make_node("Relu", ["conv"], ["relu"], name="second"),
+            make.make_node("Add", ["relu", "x"], ["sum"], name="third"),
+        ],
+        "written", [], [], constants,
+    )  # fmt: skip
+    run = make.make_graph(
+        [
+            make.make_node("Conv", ["x", "reordered"], ["reordered_1"], name="relu_nchwc"),
+            make.make_node("Conv", ["x", "reordered"], ["reordered_2"], name="sum_nchwc"),
+            make.make_node("Relu", ["x"], ["relu"], name="no work"),
+        ],
+        "run", [], [], [],
+    )  # fmt: skip
+    assert owners(run, ("conv1", "conv10"), first) == {"relu_nchwc": "conv10"}
+
+
+def test_of_each_layer_the_median_is_told_and_the_rest_by_kind() -> None:
+    def rows(*times: LayerTime) -> list[tuple[object, ...]]:
+        return [tuple(row) for row in layer_table(times).rows]
+
+    assert rows(LayerTime("fc", "Gemm", 1, 3.0), LayerTime("", "Relu", 2, 1.0)) == [
+        ("fc", "Gemm", 3.0, 75.0),
+        ("other operators", "2 × Relu", 1.0, 25.0),
+        ("all", "", 4.0, 100.0),
+    ]
+    beside = layer_table([LayerTime("fc", "QGemm", 1, 1.0)], [LayerTime("fc", "Gemm", 1, 4.0)])
+    assert [tuple(row) for row in beside.rows] == [
+        ("fc", "QGemm", 1.0, 100.0, 4.0, 4.0),
+        ("all", "", 1.0, 100.0, 4.0, 4.0),
+    ]
