@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
 )
 
 from studio import icons, theme
+from studio.views.flow import FlowLayout
 from studio.views.notice import PanelNotice
 from studio.views.runtime_panel import RuntimePanel
 
@@ -114,12 +115,10 @@ class ExportPage(QWidget):
         column.addSpacing(2 * theme.SPACE)
         column.addWidget(_heading("Save"))
         column.addWidget(_rule())
-        buttons = QHBoxLayout()
-        buttons.setSpacing(theme.SPACE)
+        buttons = FlowLayout(theme.SPACE, theme.SPACE)
         buttons.addWidget(self._save_model)
         buttons.addWidget(self._save_packed)
         buttons.addWidget(self._save_recipe)
-        buttons.addStretch(1)
         column.addLayout(buttons)
         column.addWidget(self._saved)
         column.addWidget(self.save_notice)

@@ -203,7 +203,9 @@ def _check(title: str, table: Table) -> GridView:
     """What the check found; empty cells stay empty."""
     heads = tuple(Head(name) for name, _ in table.columns)
     rows = [tuple(Cell("" if value is None else str(value)) for value in row) for row in table.rows]
-    return _grid(title, "check", heads, rows)
+    view = _grid(title, "check", heads, rows)
+    view.horizontalHeader().setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
+    return view
 
 
 def _latency(title: str, table: Table) -> GridView:

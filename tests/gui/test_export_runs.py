@@ -38,6 +38,11 @@ def test_int8_onnx_of_the_sample_in_two_clicks(user: User, tmp_path: Path) -> No
     tables = {view.objectName(): view.table for view in card.findChildren(GridView)}
     assert tables["check"].rowCount() >= 6
     assert tables["latency"].rowCount() == 6
+    layers = tables["layerTimes"]
+    names = [str(layers.index(row, 0).data()) for row in range(layers.rowCount())]
+    assert names[:5] == ["conv1", "conv2", "conv3", "fc1", "fc2"]
+    assert names[-1] == "all"
+    assert layers.index(len(names) - 1, 3).data() == "100.0"
 
     # The file's own accuracy, by a runtime that knows nothing of the studio.
     store = studio.store
